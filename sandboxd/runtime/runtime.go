@@ -1,0 +1,161 @@
+// Package runtime says what it takes to run a sandbox. Its implementations
+// live in the packages below it.
+//
+// A [Runtime] turns a [Spec] into an [Instance]: processes that can be given
+// commands until they end. It promises that an Instance that was returned is
+// confined as the Spec says, and that after Close nothing of it is left but
+// the delta in the Spec's directory.
+package runtime
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/agentfense/agentfense/policy"
+)
+
+var (
+	// ErrEnded is what calls on an Instance return once it has ended.
+	ErrEnded = errors.New("sandbox has ended")
+	// ErrTooManyExecs means that the sandbox runs as many commands as it may.
+	ErrTooManyExecs = errors.New("too many commands at once")
+)
+
+// Runtime starts sandboxes.
+type Runtime interface {
+	// Start returns once the sandbox accepts commands. On an error nothing is
+	// left of it.
+	Start(ctx context.Context, spec Spec) (Instance, error)
+	// Close ends what is still running and frees what Start shares.
+	Close() error
+}
+
+// Spec describes one sandbox.
+type Spec struct {
+	// ID names the sandbox in cgroups and logs.
+	ID string
+	// UID is the unprivileged user and group that everything inside runs as.
+	UID uint32
+	// Dir is the sandbox's own state directory. It holds upper and work, the
+	// directories of its overlay; both exist. Not used by read-only plans.
+	Dir *os.File
+	// View is where the sandbox's view is mounted, in the daemon's namespace.
+	View string
+	// Plan says which places below /workspace can change.
+	Plan policy.Plan
+	// Limits bounds the sandbox as a whole.
+	Limits Limits
+	// Groups names the seccomp groups that the filter allows.
+	Groups []string
+}
+
+// Limits bounds one sandbox. Zero means unlimited, but for Pids.
+type Limits struct {
+	// Memory is the hard cap in bytes, swap excluded; going over it kills a
+	// process of the sandbox. Source: memory.max, memory.limit_in_bytes.
+	Memory int64
+	// CPUQuota is the CPU time in microseconds for each period of 100 ms.
+	CPUQuota int64
+	// CPUShares is the relative weight in cgroup v1 units; 1024 is normal.
+	CPUShares int64
+	// Pids caps processes and threads together; zero means DefaultPids.
+	Pids int64
+}
+
+// DefaultPids is the cap on processes and threads of a sandbox that asks for
+// none of its own.
+const DefaultPids = 4096
+
+// Instance is one running sandbox.
+type Instance interface {
+	// Exec starts a command and returns once it runs. The files of c are
+	// duplicated, and stay the caller's.
+	Exec(ctx context.Context, c Command) (Process, error)
+	// Open opens path inside the sandbox, as its processes would. The error
+	// holds the errno. A relative path starts at /workspace.
+	Open(ctx context.Context, path string, flags int, mode uint32) (*os.File, error)
+	// List returns the entries of a directory, or of the whole tree below it,
+	// sorted by path. Paths are relative to the directory.
+	List(ctx context.Context, path string, recursive bool) ([]FileInfo, error)
+	// MakeDirs creates path and its missing parents, as the sandbox's user.
+	MakeDirs(ctx context.Context, path string, mode uint32) error
+	// Done is closed when the sandbox has ended, by Close or by itself.
+	Done() <-chan struct{}
+	// Reason says why it ended; nil before that, and after Close.
+	Reason() error
+	// Close ends every process of the sandbox and frees its mounts and cgroups.
+	Close(ctx context.Context) error
+}
+
+// Command is one program to run.
+type Command struct {
+	// Argv is the program, looked up in PATH if it has no slash, and its
+	// arguments.
+	Argv []string
+	// Env is the whole environment, as KEY=value.
+	Env []string
+	// Dir is the working directory; empty means /workspace.
+	Dir string
+	// Stdin, Stdout and Stderr are the command's; nil means /dev/null.
+	Stdin, Stdout, Stderr *os.File
+	// Timeout is the time from execve to SIGKILL of the whole tree; zero
+	// means no limit.
+	Timeout time.Duration
+}
+
+// Process is one running command.
+type Process interface {
+	// PID is the process id inside the sandbox.
+	PID() int
+	// Signal sends sig to the command's process group.
+	Signal(sig syscall.Signal) error
+	// Kill sends SIGKILL to the command and everything that descends from it.
+	Kill() error
+	// Wait returns when the command has ended. Descendants may live on.
+	Wait(ctx context.Context) (Status, error)
+}
+
+// Status is how a command ended.
+type Status struct {
+	// Code is the exit code; 128 + n after signal n.
+	Code int
+	// Signal ended the command; 0 if it exited by itself.
+	Signal syscall.Signal
+	// TimedOut says that Command.Timeout did it.
+	TimedOut bool
+	// OOM says that the sandbox's memory limit killed a process meanwhile.
+	OOM bool
+	// Duration is the time from execve to the end.
+	Duration time.Duration
+}
+
+// ExecError is why a command could not be started. It unwraps to the errno:
+// ENOENT (no such program), EACCES (not executable), ENOEXEC, E2BIG, ...
+type ExecError struct {
+	// Op is "exec" or "chdir".
+	Op    string
+	Path  string
+	Errno syscall.Errno
+}
+
+func (e *ExecError) Error() string {
+	return "cannot " + e.Op + " " + e.Path + ": " + e.Errno.Error()
+}
+
+func (e *ExecError) Unwrap() error { return e.Errno }
+
+// FileInfo is what lstat tells of one file.
+type FileInfo struct {
+	// Path is relative to the directory that was listed.
+	Path string
+	// Mode holds the type and permission bits of st_mode.
+	Mode uint32
+	Size int64
+	// ModTime is in nanoseconds since the epoch.
+	ModTime int64
+	// Target is where a symbolic link points.
+	Target string
+}
