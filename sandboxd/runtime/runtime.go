@@ -39,9 +39,10 @@ type Spec struct {
 	ID string
 	// UID is the unprivileged user and group that everything inside runs as.
 	UID uint32
-	// Dir is the sandbox's own state directory. It holds upper and work, the
-	// directories of its overlay; both exist. Not used by read-only plans.
-	Dir *os.File
+	// Dir is the path of the sandbox's own state directory. It holds upper and
+	// work, the directories of its overlay; both exist. Not used by read-only
+	// plans.
+	Dir string
 	// View is where the sandbox's view is mounted, in the daemon's namespace.
 	View string
 	// Plan says which places below /workspace can change.

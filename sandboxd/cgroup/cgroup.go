@@ -1,0 +1,118 @@
+// Package cgroup bounds what sandboxes take of the machine.
+//
+// A [Tree] is one daemon's part of the cgroup hierarchy, a [Group] one
+// sandbox's. The package drives cgroup v2, and v1 where v2 has no controllers,
+// through the same calls. It promises that a limit that was accepted is in
+// force: what the kernel lacks a controller for is a [*MissingError].
+//
+// Groups lie at /agentfense/NAME/ID in each hierarchy that is used. Only the
+// controllers that a sandbox's limits need are used for it: pids always.
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// parent holds the groups of every daemon of the machine.
+const parent = "agentfense"
+
+// cpuPeriod is the period that CPUQuota refers to, in microseconds.
+const cpuPeriod = 100_000
+
+// MissingError is a limit that the kernel cannot enforce.
+type MissingError struct {
+	// Controller is the name of the cgroup controller, such as "memory".
+	Controller string
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("cannot enforce the limit: the kernel has no %q cgroup controller enabled", e.Controller)
+}
+
+// Group is one sandbox's place in the hierarchy.
+type Group interface {
+	// Add moves a process into the group.
+	Add(pid int) error
+	// OOMKills is how many processes the memory limit has killed.
+	OOMKills() (uint64, error)
+	// Delete removes the group, whose processes have ended.
+	Delete() error
+}
+
+// driver is one version of the kernel's interface.
+type driver interface {
+	create(path string, l runtime.Limits) (Group, error)
+	// list returns the names of the groups directly below path.
+	list(path string) ([]string, error)
+	// kill ends the processes of a group that this process did not make, and
+	// removes it.
+	kill(path string) error
+	remove(path string) error
+}
+
+// Tree is the groups of one daemon.
+type Tree struct {
+	path   string
+	driver driver
+}
+
+// Open returns the tree called name, which no other daemon may use.
+func Open(name string) (*Tree, error) {
+	d, err := probe()
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{path: "/" + parent + "/" + name, driver: d}, nil
+}
+
+// New makes a group for the sandbox id.
+func (t *Tree) New(id string, l runtime.Limits) (Group, error) {
+	if l.Pids == 0 {
+		l.Pids = runtime.DefaultPids
+	}
+	g, err := t.driver.create(t.path+"/"+id, l)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make cgroup of %s: %w", id, err)
+	}
+	return g, nil
+}
+
+// Sweep ends what a predecessor of the same name left: every process in its
+// groups, and the groups. It returns their names.
+func (t *Tree) Sweep() ([]string, error) {
+	ids, err := t.driver.list(t.path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list cgroups: %w", err)
+	}
+	var errs []error
+	for _, id := range ids {
+		if err := t.driver.kill(t.path + "/" + id); err != nil {
+			errs = append(errs, fmt.Errorf("cannot remove cgroup of %s: %w", id, err))
+		}
+	}
+	return ids, errors.Join(errs...)
+}
+
+// Close removes the tree, whose groups have been deleted.
+func (t *Tree) Close() error {
+	if err := t.driver.remove(t.path); err != nil {
+		return fmt.Errorf("cannot remove cgroup %s: %w", t.path, err)
+	}
+	_ = t.driver.remove("/" + parent) // in use while another daemon runs
+	return nil
+}
+
+// retry calls f until it succeeds, for a while: the kernel lets go of a group a
+// moment after its last process ended.
+func retry(f func() error) error {
+	err := f()
+	for wait := time.Millisecond; err != nil && wait < time.Second; wait *= 2 {
+		time.Sleep(wait)
+		err = f()
+	}
+	return err
+}

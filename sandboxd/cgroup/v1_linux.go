@@ -1,0 +1,167 @@
+package cgroup
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/containerd/cgroups/v3/cgroup1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// v1 drives the controllers of the first version, each a hierarchy of its own.
+type v1 struct {
+	mounted []cgroup1.Subsystem
+}
+
+func newV1() (*v1, error) {
+	all, err := cgroup1.Default()
+	if err != nil {
+		return nil, err
+	}
+	d := &v1{}
+	for _, s := range all {
+		switch s.Name() {
+		case cgroup1.Pids, cgroup1.Memory, cgroup1.Cpu:
+			d.mounted = append(d.mounted, s)
+		}
+	}
+	if d.only(cgroup1.Pids) == nil {
+		return nil, &MissingError{Controller: string(cgroup1.Pids)}
+	}
+	return d, nil
+}
+
+func (d *v1) only(names ...cgroup1.Name) []cgroup1.Subsystem {
+	var subsystems []cgroup1.Subsystem
+	for _, s := range d.mounted {
+		if slices.Contains(names, s.Name()) {
+			subsystems = append(subsystems, s)
+		}
+	}
+	return subsystems
+}
+
+func with(s []cgroup1.Subsystem) cgroup1.InitOpts {
+	return cgroup1.WithHierarchy(func() ([]cgroup1.Subsystem, error) { return s, nil })
+}
+
+func (d *v1) create(path string, l runtime.Limits) (Group, error) {
+	res, needed := resourcesV1(l)
+	subsystems := d.only(needed...)
+	for _, name := range needed {
+		if d.only(name) == nil {
+			return nil, &MissingError{Controller: string(name)}
+		}
+	}
+	c, err := cgroup1.New(cgroup1.StaticPath(path), res, with(subsystems))
+	if err != nil {
+		_ = d.remove(path) // what New made before it failed
+		return nil, err
+	}
+	return &groupV1{c: c, memory: l.Memory > 0}, nil
+}
+
+func resourcesV1(l runtime.Limits) (*specs.LinuxResources, []cgroup1.Name) {
+	needed := []cgroup1.Name{cgroup1.Pids}
+	res := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &l.Pids}}
+	if l.Memory > 0 {
+		needed = append(needed, cgroup1.Memory)
+		res.Memory = &specs.LinuxMemory{Limit: &l.Memory}
+		if hasSwapAccounting() {
+			res.Memory.Swap = &l.Memory
+		}
+	}
+	if l.CPUQuota > 0 || l.CPUShares > 0 {
+		needed = append(needed, cgroup1.Cpu)
+		res.CPU = &specs.LinuxCPU{}
+		if l.CPUQuota > 0 {
+			period := uint64(cpuPeriod)
+			res.CPU.Period, res.CPU.Quota = &period, &l.CPUQuota
+		}
+		if l.CPUShares > 0 {
+			shares := uint64(l.CPUShares)
+			res.CPU.Shares = &shares
+		}
+	}
+	return res, needed
+}
+
+// hasSwapAccounting tells whether v1 can count swap; without it there may
+// still be swap, which then is not bounded.
+func hasSwapAccounting() bool {
+	return unix.Access(mountPoint+"/memory/memory.memsw.limit_in_bytes", unix.F_OK) == nil
+}
+
+func (d *v1) list(path string) ([]string, error) {
+	var names []string
+	for _, s := range d.mounted {
+		entries, err := os.ReadDir(mountPoint + "/" + string(s.Name()) + path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.IsDir() && !slices.Contains(names, e.Name()) {
+				names = append(names, e.Name())
+			}
+		}
+	}
+	return names, nil
+}
+
+func (d *v1) kill(path string) error {
+	return retry(func() error {
+		c, err := cgroup1.Load(cgroup1.StaticPath(path), with(d.mounted))
+		if errors.Is(err, cgroup1.ErrCgroupDeleted) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, s := range c.Subsystems() {
+			procs, err := c.Processes(s.Name(), true)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			for _, p := range procs {
+				_ = unix.Kill(p.Pid, unix.SIGKILL) // it may have ended by now
+			}
+		}
+		return d.remove(path)
+	})
+}
+
+func (d *v1) remove(path string) error {
+	var errs []error
+	for _, s := range d.mounted {
+		err := os.Remove(mountPoint + "/" + string(s.Name()) + path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type groupV1 struct {
+	c      cgroup1.Cgroup
+	memory bool
+}
+
+func (g *groupV1) Add(pid int) error { return g.c.AddProc(uint64(pid)) }
+
+func (g *groupV1) OOMKills() (uint64, error) {
+	if !g.memory {
+		return 0, nil
+	}
+	m, err := g.c.Stat(cgroup1.IgnoreNotExist)
+	if err != nil {
+		return 0, err
+	}
+	return m.GetMemoryOomControl().GetOomKill(), nil
+}
+
+func (g *groupV1) Delete() error { return retry(g.c.Delete) }

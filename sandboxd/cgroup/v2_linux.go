@@ -1,0 +1,133 @@
+package cgroup
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/containerd/cgroups/v3/cgroup2"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// v2 drives the unified hierarchy.
+type v2 struct {
+	controllers []string
+}
+
+func newV2() (*v2, error) {
+	root, err := cgroup2.Load("/")
+	if err != nil {
+		return nil, err
+	}
+	have, err := root.RootControllers()
+	if err != nil {
+		return nil, err
+	}
+	d := &v2{controllers: have}
+	return d, d.require("pids")
+}
+
+func (d *v2) require(names ...string) error {
+	for _, name := range names {
+		if !slices.Contains(d.controllers, name) {
+			return &MissingError{Controller: name}
+		}
+	}
+	return nil
+}
+
+func (d *v2) create(path string, l runtime.Limits) (Group, error) {
+	res := resourcesV2(l)
+	if err := d.require(res.EnabledControllers()...); err != nil {
+		return nil, err
+	}
+	m, err := cgroup2.NewManager(mountPoint, path, res)
+	if err != nil {
+		return nil, err
+	}
+	return &groupV2{m: m, memory: l.Memory > 0}, nil
+}
+
+func resourcesV2(l runtime.Limits) *cgroup2.Resources {
+	res := &cgroup2.Resources{Pids: &cgroup2.Pids{Max: l.Pids}}
+	if l.Memory > 0 {
+		var noSwap int64
+		res.Memory = &cgroup2.Memory{Max: &l.Memory, Swap: &noSwap}
+	}
+	if l.CPUQuota > 0 || l.CPUShares > 0 {
+		res.CPU = &cgroup2.CPU{}
+		if l.CPUQuota > 0 {
+			period := uint64(cpuPeriod)
+			res.CPU.Max = cgroup2.NewCPUMax(&l.CPUQuota, &period)
+		}
+		if l.CPUShares > 0 {
+			weight := weightOf(l.CPUShares)
+			res.CPU.Weight = &weight
+		}
+	}
+	return res
+}
+
+// weightOf maps v1's shares, 2 to 262144, to v2's weight, 1 to 10000, as
+// container runtimes do.
+func weightOf(shares int64) uint64 {
+	shares = min(max(shares, 2), 262144)
+	return uint64(1 + (shares-2)*9999/262142)
+}
+
+func (d *v2) list(path string) ([]string, error) {
+	entries, err := os.ReadDir(mountPoint + path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func (d *v2) kill(path string) error {
+	return retry(func() error {
+		m, err := cgroup2.Load(path)
+		if err != nil {
+			return err
+		}
+		if err := m.Kill(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return d.remove(path)
+	})
+}
+
+func (d *v2) remove(path string) error {
+	err := os.Remove(mountPoint + path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+type groupV2 struct {
+	m      *cgroup2.Manager
+	memory bool
+}
+
+func (g *groupV2) Add(pid int) error { return g.m.AddProc(uint64(pid)) }
+
+func (g *groupV2) OOMKills() (uint64, error) {
+	if !g.memory {
+		return 0, nil
+	}
+	s, err := g.m.StatFiltered(cgroup2.StatMemoryEvents)
+	if err != nil {
+		return 0, err
+	}
+	return s.GetMemoryEvents().GetOomKill(), nil
+}
+
+func (g *groupV2) Delete() error { return retry(g.m.Delete) }

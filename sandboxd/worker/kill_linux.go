@@ -1,0 +1,90 @@
+package worker
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// killPatience bounds the hunt for a tree that forks faster than it dies.
+	killPatience = 2 * time.Second
+	killPause    = 2 * time.Millisecond
+)
+
+// killDescendants ends all that descends from this process, but for spared
+// children and what descends from them.
+func killDescendants(spared map[int]bool) {
+	self := os.Getpid()
+	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); {
+		victims := descendants(self, spared)
+		if len(victims) == 0 {
+			return
+		}
+		for _, pid := range victims {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by now
+		}
+		time.Sleep(killPause)
+	}
+}
+
+// descendants returns the living descendants of root.
+func descendants(root int, spared map[int]bool) []int {
+	children := map[int][]int{}
+	for _, pid := range processes() {
+		parent, alive := parentOf(pid)
+		if alive {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	var found []int
+	for next := []int{root}; len(next) > 0; {
+		pid := next[len(next)-1]
+		next = next[:len(next)-1]
+		for _, child := range children[pid] {
+			if !spared[child] {
+				found = append(found, child)
+				next = append(next, child)
+			}
+		}
+	}
+	return found
+}
+
+func processes() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // what was read before an error counts
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// parentOf reads /proc/PID/stat: the state, the parent and, further on, the
+// number of threads follow the command's name, which is in parentheses and may
+// hold any character. A zombie is alive while it has other threads.
+func parentOf(pid int) (parent int, alive bool) {
+	const state, ppid, threads = 0, 1, 17
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, false
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) <= threads {
+		return 0, false
+	}
+	parent, err = strconv.Atoi(fields[ppid])
+	n, _ := strconv.Atoi(fields[threads])
+	return parent, err == nil && (fields[state] != "Z" || n > 1)
+}

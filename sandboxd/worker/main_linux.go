@@ -1,0 +1,96 @@
+package worker
+
+import (
+	"errors"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Descriptors that every worker is started with, beside the standard three.
+const (
+	// ControlFD is the socket to the daemon, or a runner's to PID 1.
+	ControlFD = 3
+	// BinaryFD is the worker's own program.
+	BinaryFD = 4
+)
+
+// Names are what a worker is called, argv[0]; they choose the stage.
+const (
+	NameSetup  = "setup"
+	NameInit   = "init"
+	NameRunner = "runner"
+)
+
+// Main runs the stage that argv[0] names, and returns the exit code.
+func Main() int {
+	conn := NewConn(ControlFD)
+	var err error
+	switch os.Args[0] {
+	case NameSetup:
+		err = setUp(conn)
+	case NameInit:
+		err = serveInit(conn)
+	case NameRunner:
+		err = serveRunner(conn)
+	default:
+		os.Stderr.WriteString("agentfense-worker is started by sandboxd; it does nothing by itself\n")
+		return 2
+	}
+	if err != nil {
+		_ = conn.Send(message(err)) // the daemon may be gone
+		return 1
+	}
+	return 0
+}
+
+// setUp is stage one. On success it does not return: the thread that gave its
+// privileges away executes stage two, and with that ends all other threads.
+func setUp(conn *Conn) error {
+	runtime.LockOSThread()
+	unix.CloseOnExec(BinaryFD)
+	if err := unix.CloseRange(BinaryFD+1, ^uint(0)>>1, 0); err != nil {
+		return failed(StageSetup, "close_range", err)
+	}
+	s, files, err := receiveSetup(conn)
+	if err != nil {
+		return err
+	}
+	defer closeAll(files)
+	// The daemon has put this process into its cgroups by now, so the new
+	// namespace's root is the sandbox's own group.
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+		return failed(StageSetup, "cgroup namespace", err)
+	}
+	if err := mountAll(s); err != nil {
+		return err
+	}
+	if err := enter(s.Root); err != nil {
+		return err
+	}
+	if err := prepareSystem(); err != nil {
+		return err
+	}
+	if err := becomeUser(s.UID); err != nil {
+		return err
+	}
+	return failed(StageServe, "exec", execSelf(NameInit))
+}
+
+func receiveSetup(conn *Conn) (*Setup, []int, error) {
+	b, files, err := conn.Receive()
+	if err != nil {
+		return nil, nil, failed(StageSetup, "receive", err)
+	}
+	m, err := Unmarshal(b)
+	s, ok := m.(*Setup)
+	if err == nil && !ok {
+		err = errors.New("unexpected message")
+	}
+	if err != nil {
+		closeAll(files)
+		return nil, nil, failed(StageSetup, "read", err)
+	}
+	return s, files, nil
+}

@@ -1,0 +1,180 @@
+package worker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	tmpInodes = 1 << 20
+	// overlayOptions make the delta plain: no redirects, no metadata-only
+	// copies, one device number, and no sync of a delta that ends with the
+	// sandbox anyway.
+	overlayOptions = ",xino=on,redirect_dir=off,metacopy=off,index=off,volatile"
+)
+
+// masked files of /proc tell of the host or act on it.
+var masked = []string{"kcore", "keys", "timer_list", "sysrq-trigger", "kallsyms", "kmsg", "sched_debug"}
+
+// readOnly parts of /proc are settings of the kernel.
+var readOnly = []string{"sys", "bus", "fs", "irq"}
+
+// mountAll fills the prepared root with what each sandbox has of its own. It
+// works in the worker's own mount namespace, on the copy of the daemon's
+// mounts that the namespace was born with.
+func mountAll(s *Setup) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return failed(StageMounts, "/", err)
+	}
+	tmpfs := func(size int64, mode string) string {
+		return fmt.Sprintf("size=%d,nr_inodes=%d,mode=%s,uid=%d,gid=%d", size, tmpInodes, mode, s.UID, s.UID)
+	}
+	const quiet = unix.MS_NOSUID | unix.MS_NODEV
+	for _, m := range []struct {
+		target, fstype string
+		flags          uintptr
+		data           string
+	}{
+		{"/proc", "proc", quiet | unix.MS_NOEXEC, ""},
+		{"/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, fmt.Sprintf("newinstance,ptmxmode=0666,mode=0620,gid=%d", s.UID)},
+		{"/dev/shm", "tmpfs", quiet, tmpfs(s.ShmSize, "1777")},
+		{"/tmp", "tmpfs", quiet, tmpfs(s.TmpSize, "1777")},
+		{"/home/agent", "tmpfs", quiet, tmpfs(s.HomeSize, "0700")},
+	} {
+		if err := unix.Mount(m.fstype, s.Root+m.target, m.fstype, m.flags, m.data); err != nil {
+			return failed(StageMounts, m.target, err)
+		}
+	}
+	if err := maskProc(s.Root); err != nil {
+		return err
+	}
+	return mountWorkspace(s)
+}
+
+// maskProc hides what is not the sandbox's business. The null device that
+// covers files is the prepared root's, which nothing inside can replace.
+func maskProc(root string) error {
+	proc := root + "/proc/"
+	for _, name := range masked {
+		err := unix.Mount(root+"/dev/null", proc+name, "", unix.MS_BIND, "")
+		if err != nil && err != unix.ENOENT {
+			return failed(StageMounts, "/proc/"+name, err)
+		}
+	}
+	for _, name := range readOnly {
+		err := unix.Mount(proc+name, proc+name, "", unix.MS_BIND, "")
+		if err == unix.ENOENT {
+			continue
+		}
+		if err == nil {
+			err = unix.Mount("", proc+name, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+		}
+		if err != nil {
+			return failed(StageMounts, "/proc/"+name, err)
+		}
+	}
+	return nil
+}
+
+// mountWorkspace puts the view, or an overlay on it, at /workspace. The layers
+// are given by descriptor, so that no host path shows in mountinfo.
+func mountWorkspace(s *Setup) error {
+	target := s.Root + "/workspace"
+	if s.Dir == "" {
+		err := unix.Mount(s.View, target, "", unix.MS_BIND, "")
+		if err == nil {
+			err = unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
+		}
+		return failed(StageMounts, "/workspace", err)
+	}
+	var fds []any
+	for _, dir := range []string{s.View, s.Dir + "/upper", s.Dir + "/work"} {
+		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return failed(StageMounts, "/workspace", err)
+		}
+		defer unix.Close(fd)
+		fds = append(fds, fd)
+	}
+	layers := fmt.Sprintf("lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d", fds...)
+	err := unix.Mount("workspace", target, "overlay", unix.MS_NOSUID|unix.MS_NODEV, layers+overlayOptions)
+	if err != nil {
+		return failed(StageMounts, "/workspace", err)
+	}
+	return applyPlan(s, target)
+}
+
+// applyPlan makes the places writable that the plan names, and no others.
+// Entries are bound parents first, each over whatever its parent became.
+func applyPlan(s *Setup, target string) error {
+	root, err := unix.Open(target, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return failed(StagePlan, "/workspace", err)
+	}
+	defer unix.Close(root)
+	writable := make(map[string]bool, len(s.Writable)+len(s.Files)+len(s.Protected))
+	for _, path := range s.Protected {
+		writable[path] = false
+	}
+	for _, path := range append(s.Writable, s.Files...) {
+		writable[path] = true
+	}
+	if !writable["/"] {
+		ro := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		if err := unix.MountSetattr(root, "", unix.AT_EMPTY_PATH, &ro); err != nil {
+			return failed(StagePlan, "/workspace", err)
+		}
+	}
+	delete(writable, "/")
+	for _, path := range slices.Sorted(maps.Keys(writable)) {
+		if err := bindSelf(root, path, writable[path]); err != nil {
+			return failed(StagePlan, path, err)
+		}
+	}
+	return nil
+}
+
+// bindSelf mounts the entry at path over itself, so that it cannot be renamed
+// or removed, read-write or read-only. No component may be a link: what lies
+// in the workspace is the sandbox's.
+func bindSelf(root int, path string, writable bool) error {
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS,
+	}
+	at, err := unix.Openat2(root, "."+path, &how)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	tree, err := unix.OpenTree(at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if writable {
+		attr = unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+	}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return err
+	}
+	return unix.MoveMount(tree, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// enter makes root the root of the file system and drops all else.
+func enter(root string) error {
+	if err := unix.Chdir(root); err != nil {
+		return failed(StagePivot, "chdir", err)
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return failed(StagePivot, "pivot_root", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return failed(StagePivot, "detach the old root", err)
+	}
+	return failed(StagePivot, "/workspace", unix.Chdir("/workspace"))
+}

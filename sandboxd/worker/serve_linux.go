@@ -1,0 +1,177 @@
+package worker
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// fileCalls is how many calls on files run at once.
+const fileCalls = 16
+
+// initServer is stage two: PID 1 of a sandbox.
+type initServer struct {
+	up    *Conn
+	tree  *tree
+	pool  *pool
+	slots chan struct{}
+	wg    sync.WaitGroup
+}
+
+// serveInit serves until the daemon closes the socket.
+func serveInit(up *Conn) error {
+	if err := becomeServer(); err != nil {
+		return err
+	}
+	s := &initServer{up: up, slots: make(chan struct{}, fileCalls)}
+	s.pool = newPool(up)
+	s.tree = newTree(up, s.pool.ended, func() {})
+	s.pool.adopt = s.tree.adopt
+	errs := make(chan error, 2)
+	go func() { errs <- s.tree.reap() }()
+	if err := up.Send(&Ready{}); err != nil {
+		return err
+	}
+	go func() { errs <- s.receive() }()
+	err := <-errs
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// becomeServer makes this process as hard to disturb as its rights allow.
+func becomeServer() error {
+	unix.CloseOnExec(ControlFD)
+	unix.CloseOnExec(BinaryFD)
+	// Caught, not ignored: what is ignored here would be ignored in every
+	// command too.
+	signal.Notify(make(chan os.Signal, 1))
+	return forbidTracing()
+}
+
+func (s *initServer) receive() error {
+	for {
+		b, files, err := s.up.Receive()
+		if err != nil {
+			return err
+		}
+		m, err := Unmarshal(b)
+		if err == nil {
+			err = s.handle(m, b, files)
+		}
+		closeAll(files)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *initServer) handle(m Message, raw []byte, files []int) error {
+	switch m := m.(type) {
+	case *Exec:
+		if here, err := s.tree.start(m, files); here || err != nil {
+			return err
+		}
+		return s.pool.start(m, raw, files)
+	case *Signal:
+		if pid := s.tree.command(m.ID); pid != 0 {
+			_ = unix.Kill(-pid, unix.Signal(m.Number)) // it may have ended by now
+			return nil
+		}
+		s.pool.forward(m.ID, raw)
+	case *Kill:
+		if s.tree.command(m.ID) != 0 {
+			s.killOwn()
+			return nil
+		}
+		s.pool.forward(m.ID, raw)
+	case *Open:
+		s.do(func() error { return openFile(s.up, m) })
+	case *MakeDirs:
+		s.do(func() error { return makeDirs(s.up, m) })
+	case *List:
+		s.do(func() error { return list(s.up, m) })
+	default:
+		return errMalformed
+	}
+	return nil
+}
+
+// killOwn ends the tree of the command that PID 1 runs itself. Without runners
+// that is everything else in the sandbox, and one call that no fork outruns.
+func (s *initServer) killOwn() {
+	runners := s.pool.pids()
+	if len(runners) == 0 {
+		_ = unix.Kill(-1, unix.SIGKILL)
+		return
+	}
+	go killDescendants(runners)
+}
+
+// do runs a call beside the loop, since a file may be slow.
+func (s *initServer) do(call func() error) {
+	s.slots <- struct{}{}
+	go func() {
+		defer func() { <-s.slots }()
+		_ = call() // a broken socket ends receive as well
+	}()
+}
+
+// serveRunner runs the commands that PID 1 hands on, one at a time, and is the
+// reaper of all that they leave behind.
+func serveRunner(up *Conn) error {
+	if err := becomeServer(); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return failed(StageServe, "subreaper", err)
+	}
+	t := newTree(up, func(int, unix.WaitStatus) {}, func() {
+		_ = up.Send(&Exited{Clean: true}) // a broken socket ends receive as well
+	})
+	errs := make(chan error, 2)
+	go func() { errs <- t.reap() }()
+	go func() { errs <- runnerReceive(up, t) }()
+	err := <-errs
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func runnerReceive(up *Conn, t *tree) error {
+	for {
+		b, files, err := up.Receive()
+		if err != nil {
+			return err
+		}
+		m, err := Unmarshal(b)
+		if err != nil {
+			closeAll(files)
+			return err
+		}
+		switch m := m.(type) {
+		case *Exec:
+			_, err = t.start(m, files)
+		case *Signal:
+			if pid := t.command(m.ID); pid != 0 {
+				_ = unix.Kill(-pid, unix.Signal(m.Number))
+			}
+		case *Kill:
+			if t.command(m.ID) != 0 {
+				go killDescendants(nil)
+			}
+		default:
+			err = errMalformed
+		}
+		closeAll(files)
+		if err != nil {
+			return err
+		}
+	}
+}
