@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+)
+
+// lossJSON is a protection that is missing.
+type lossJSON struct {
+	Name        string `json:"name"`
+	Consequence string `json:"consequence"`
+	Fix         string `json:"fix"`
+}
+
+// infoJSON is the output of info.
+type infoJSON struct {
+	Endpoint  string     `json:"endpoint"`
+	Version   string     `json:"version"`
+	Kernel    string     `json:"kernel"`
+	Sandboxes int32      `json:"sandboxes"`
+	Losses    []lossJSON `json:"losses"`
+}
+
+func newLosses(losses []*sandboxv1.Loss) []lossJSON {
+	out := make([]lossJSON, len(losses))
+	for i, l := range losses {
+		out[i] = lossJSON{Name: l.GetName(), Consequence: l.GetConsequence(), Fix: l.GetFix()}
+	}
+	return out
+}
+
+func (a *app) infoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "info",
+		Short: "Show the daemon's version and what its host cannot protect",
+		Args:  arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withClient(cmd.Context(), func(c *client) error {
+				info, err := c.sandboxes.GetInfo(cmd.Context(), &sandboxv1.GetInfoRequest{})
+				if err != nil {
+					return err
+				}
+				endpoint, _ := a.endpointOf()
+				out := infoJSON{
+					Endpoint: endpoint, Version: info.GetVersion(), Kernel: info.GetKernel(),
+					Sandboxes: info.GetSandboxes(), Losses: newLosses(info.GetLosses()),
+				}
+				return a.print(out, func(t *table) {
+					t.row("endpoint", quoteName(endpoint))
+					t.row("version", quoteName(out.Version))
+					t.row("kernel", quoteName(out.Kernel))
+					t.row("sandboxes", strconv.Itoa(int(out.Sandboxes)))
+					if len(out.Losses) == 0 {
+						t.row("losses", "none")
+					}
+					for _, l := range out.Losses {
+						t.row("loss", fmt.Sprintf("%s: %s (%s)", printable(l.Name), printable(l.Consequence), printable(l.Fix)))
+					}
+				})
+			})
+		},
+	}
+}

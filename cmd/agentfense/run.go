@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+)
+
+const (
+	// createTimeout bounds calls that make something: they are not cancelled,
+	// so that we always know what there is to remove.
+	createTimeout = time.Minute
+	// cleanupTimeout bounds the removal of what a run made.
+	cleanupTimeout = 30 * time.Second
+)
+
+// runFlags are the flags of `agentfense run`.
+type runFlags struct {
+	ruleFlags
+	programFlags
+	memory  *parsed[int64]
+	cpus    *parsed[int64]
+	pids    int64
+	keep    bool
+	dir     string
+	ignore  []string
+	verbose bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	f := &runFlags{
+		memory: newParsed("size", parseBytes),
+		cpus:   newParsed("number", parseCPUs),
+	}
+	cmd := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARGUMENT]...",
+		Short: "Run a command in a new sandbox over a copy of a directory",
+		Long: `Run a command in a new sandbox over a copy of a directory, then remove the
+sandbox. What the command changes stays in the sandbox.
+
+The exit code is the command's; 128+n if signal n ended it; 124 if it ran into
+--timeout; 125 if agentfense failed; 126 if the command cannot be executed; 127
+if it was not found.
+
+With no daemon at the default endpoint, root gets a private one for this run.`,
+		Example: `  agentfense run -- ls -la
+  agentfense run --preset agent-safe --rule '/docs/**=none' -- python3 agent.py
+  agentfense run --preset development --timeout 5m --memory 2G -- make test`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.runNew(cmd.Context(), f, args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false)
+	f.ruleFlags.register(cmd)
+	f.programFlags.register(cmd)
+	flags.Var(f.memory, "memory", "most memory the sandbox may use, as 512M or 2G")
+	flags.Var(f.cpus, "cpus", "most CPU time the sandbox may use, as a number of CPUs: 1.5")
+	flags.Int64Var(&f.pids, "pids", 0, "most processes and threads the sandbox may have")
+	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox and the codebase, and print the sandbox's id to stderr")
+	flags.StringVar(&f.dir, "dir", ".", "directory that the sandbox gets a copy of")
+	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave out what matches, in gitignore's syntax; may be repeated")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say on stderr what was left out and what was refused")
+	_ = cmd.MarkFlagDirname("dir")
+	return cmd
+}
+
+// newRun is one `agentfense run`: what it made and has to remove.
+type newRun struct {
+	app    *app
+	flags  *runFlags
+	client *client
+	daemon *privateDaemon
+
+	codebase string
+	sandbox  string
+}
+
+func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error) {
+	rules, _, err := f.rules()
+	if err != nil {
+		return err
+	}
+	start, err := f.request(argv)
+	if err != nil {
+		return err
+	}
+	if f.pids < 0 {
+		return usagef("--pids must not be negative")
+	}
+	dir, err := resolveDir(f.dir)
+	if err != nil {
+		return err
+	}
+	sigs := catchSignals()
+	defer sigs.stop()
+	r := &newRun{app: a, flags: f}
+	defer func() {
+		if cerr := r.cleanup(); cerr != nil {
+			a.complain(cerr)
+			if err == nil {
+				err = &exitError{code: codeOurs}
+			}
+		}
+	}()
+	err = sigs.during(ctx, func(ctx context.Context) error {
+		if err := r.connect(ctx); err != nil {
+			return err
+		}
+		return r.prepare(ctx, dir, wireRules(rules))
+	})
+	if err != nil {
+		return r.explain(err)
+	}
+	start.SandboxId = r.sandbox
+	c := &command{
+		client: r.client.sandboxes, start: start, signals: sigs.ch,
+		stdin: a.stdin, stdout: a.stdout, stderr: a.stderr,
+	}
+	exit, err := c.run(ctx)
+	if err != nil {
+		return r.explain(err)
+	}
+	return a.finish(exit, f.verbose)
+}
+
+// connect finds the daemon, or starts one.
+func (r *newRun) connect(ctx context.Context) error {
+	endpoint, explicit := r.app.endpointOf()
+	c, err := dial(ctx, endpoint)
+	var none *noDaemonError
+	switch {
+	case err == nil:
+		r.client = c
+		return nil
+	case !errors.As(err, &none) || explicit || os.Geteuid() != 0:
+		return err
+	case r.flags.keep:
+		return fmt.Errorf("--keep needs a daemon that stays: %w", err)
+	}
+	r.daemon, r.client, err = startPrivate(ctx)
+	return err
+}
+
+// prepare makes the codebase and the sandbox.
+func (r *newRun) prepare(ctx context.Context, dir *directory, rules []*sandboxv1.PermissionRule) error {
+	if err := r.createCodebase(ctx, dir); err != nil {
+		return fmt.Errorf("cannot create a codebase: %w", err)
+	}
+	result, err := dir.ingest(ctx, r.client.codebases, r.codebase, &sandboxv1.IngestOptions{
+		Permissions: rules, IgnorePatterns: r.flags.ignore,
+	})
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", quoteName(dir.path), err)
+	}
+	if r.flags.verbose {
+		reportIngest(r.app.stderr, result)
+	}
+	if err := r.createSandbox(ctx, rules); err != nil {
+		return fmt.Errorf("cannot create a sandbox: %w", err)
+	}
+	return nil
+}
+
+func (r *newRun) createCodebase(ctx context.Context, dir *directory) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+	defer cancel()
+	cb, err := r.client.codebases.CreateCodebase(ctx, &sandboxv1.CreateCodebaseRequest{Name: dir.codebaseName()})
+	if err != nil {
+		return err
+	}
+	r.codebase = cb.GetId()
+	return nil
+}
+
+func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.PermissionRule) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
+	defer cancel()
+	sb, err := r.client.sandboxes.CreateSandbox(ctx, &sandboxv1.CreateSandboxRequest{
+		CodebaseId:  r.codebase,
+		Permissions: rules,
+		Resources: &sandboxv1.ResourceLimits{
+			MemoryBytes: r.flags.memory.value,
+			CpuQuota:    r.flags.cpus.value,
+			PidsLimit:   r.flags.pids,
+		},
+		CommitMode: sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
+		Start:      true,
+	})
+	if err != nil {
+		return err
+	}
+	r.sandbox = sb.GetId()
+	return nil
+}
+
+// cleanup removes what the run made, or prints the id with --keep.
+func (r *newRun) cleanup() error {
+	if r.client != nil {
+		defer r.client.Close()
+	}
+	if r.daemon != nil {
+		// Its state goes with it.
+		return r.daemon.stop()
+	}
+	if r.client == nil {
+		return nil
+	}
+	if r.flags.keep && r.sandbox != "" {
+		fmt.Fprintln(r.app.stderr, r.sandbox)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
+	defer cancel()
+	return removeRun(ctx, r.client, r.codebase, r.sandbox)
+}
+
+// explain adds what a person needs to know to a failure of the run.
+func (r *newRun) explain(err error) error {
+	var sig *signalError
+	if errors.As(err, &sig) {
+		return &exitError{code: codeSignalBase + int(sig.signal)}
+	}
+	if r.daemon != nil && r.daemon.gone() {
+		return fmt.Errorf("%w\n%w", err, r.daemon.failure("ended"))
+	}
+	return commandError(err, r.flags.timeout.text)
+}
+
+// programFlags are the flags that run and exec share.
+type programFlags struct {
+	env     []string
+	timeout *parsed[time.Duration]
+	workdir string
+}
+
+func (f *programFlags) register(cmd *cobra.Command) {
+	f.timeout = newParsed("duration", parseDuration)
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.env, "env", nil, "set a variable, as KEY=value; may be repeated")
+	flags.Var(f.timeout, "timeout", "end the command and all its children after this long, as 90s or 5m")
+	flags.StringVar(&f.workdir, "workdir", "", "directory to run in; relative to /workspace")
+}
+
+func (f *programFlags) request(argv []string) (*sandboxv1.ExecRequest, error) {
+	env, err := parseEnv(f.env)
+	if err != nil {
+		return nil, usagef("--env: %w", err)
+	}
+	if !validText(f.workdir) {
+		return nil, usagef("--workdir %q is not UTF-8", f.workdir)
+	}
+	req := &sandboxv1.ExecRequest{Env: env, Workdir: f.workdir}
+	for _, arg := range argv {
+		req.Argv = append(req.Argv, []byte(arg))
+	}
+	if f.timeout.value > 0 {
+		req.Timeout = durationpb.New(f.timeout.value)
+	}
+	return req, nil
+}
