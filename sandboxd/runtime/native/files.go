@@ -1,0 +1,125 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/worker"
+)
+
+// maxListing bounds what one List returns.
+const maxListing = 1_000_000
+
+// reply is a call that waits for a Result, or for all Entries.
+type reply struct {
+	file    *os.File
+	entries []runtime.FileInfo
+	err     error
+	done    chan struct{}
+}
+
+func (r *reply) receive(m worker.Message, files []*os.File) (bool, error) {
+	switch m := m.(type) {
+	case *worker.Result:
+		if len(files) > 1 || (m.Errno != 0 && len(files) > 0) {
+			return false, errors.New("too many files in a result")
+		}
+		if len(files) == 1 {
+			r.file = files[0]
+		}
+		r.finish(m.Errno)
+		return false, nil
+	case *worker.Entries:
+		if len(files) > 0 {
+			return false, errors.New("file in a listing")
+		}
+		for _, e := range m.Entries {
+			r.entries = append(r.entries, runtime.FileInfo(e))
+		}
+		if len(r.entries) > maxListing {
+			return false, fmt.Errorf("listing of more than %d entries", maxListing)
+		}
+		if m.Last {
+			r.finish(m.Errno)
+		}
+		return !m.Last, nil
+	}
+	return false, errors.New("wrong answer to a call on files")
+}
+
+func (r *reply) finish(errno uint32) {
+	if errno != 0 {
+		r.err = syscall.Errno(errno)
+	}
+	close(r.done)
+}
+
+func (r *reply) abandon() {
+	r.err = runtime.ErrEnded
+	close(r.done)
+}
+
+// ask sends a message and waits for the whole answer.
+func (i *Instance) ask(ctx context.Context, message func(id uint32) worker.Message) (*reply, error) {
+	r := &reply{done: make(chan struct{})}
+	if _, err := i.begin(r, message); err != nil {
+		return nil, err
+	}
+	select {
+	case <-r.done:
+		return r, r.err
+	case <-ctx.Done():
+		go func() { // the answer may still bring a file
+			<-r.done
+			if r.file != nil {
+				_ = r.file.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// Open opens a file inside the sandbox, without waiting for the other end of a
+// FIFO. What it returns need not be a regular file.
+func (i *Instance) Open(ctx context.Context, path string, flags int, mode uint32) (*os.File, error) {
+	r, err := i.ask(ctx, func(id uint32) worker.Message {
+		return &worker.Open{ID: id, Path: path, Flags: int64(flags), Mode: mode}
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	if r.file == nil {
+		i.end(errors.New("worker broke the protocol: no file in a result"))
+		return nil, runtime.ErrEnded
+	}
+	return r.file, nil
+}
+
+// MakeDirs creates path and its missing parents.
+func (i *Instance) MakeDirs(ctx context.Context, path string, mode uint32) error {
+	r, err := i.ask(ctx, func(id uint32) worker.Message {
+		return &worker.MakeDirs{ID: id, Path: path, Mode: mode}
+	})
+	if err != nil {
+		return &os.PathError{Op: "mkdir", Path: path, Err: err}
+	}
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	return nil
+}
+
+// List returns the entries of a directory, or of the whole tree below it.
+func (i *Instance) List(ctx context.Context, path string, recursive bool) ([]runtime.FileInfo, error) {
+	r, err := i.ask(ctx, func(id uint32) worker.Message {
+		return &worker.List{ID: id, Path: path, Recursive: recursive}
+	})
+	if err != nil {
+		return nil, &os.PathError{Op: "list", Path: path, Err: err}
+	}
+	return r.entries, nil
+}

@@ -1,0 +1,171 @@
+// Package native runs sandboxes as processes in namespaces of their own.
+//
+// A sandbox is a worker (package worker) that the daemon starts in new mount,
+// pid, network, ipc, uts and cgroup namespaces, as an unprivileged user without
+// capabilities, in a root file system made of read-only parts of the host and
+// of the sandbox's view.
+//
+// The package promises that nothing of a sandbox outlives its [Runtime]'s
+// process: the worker ends when its socket closes, the kernel ends what
+// descends from it, and every mount lies in a namespace that ends with them.
+// What it calls for needs root.
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/agentfense/agentfense/sandboxd/cgroup"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/worker"
+)
+
+// startPatience is how long a worker may take to serve.
+const startPatience = 20 * time.Second
+
+// Config says what a Runtime works with.
+type Config struct {
+	// Worker is the worker's program, best a sealed memfd. It stays the
+	// caller's, and open.
+	Worker *os.File
+	// Dir is an existing directory for mount points, in a mount namespace that
+	// is the daemon's alone.
+	Dir string
+	// Cgroups is where the sandboxes' groups go.
+	Cgroups *cgroup.Tree
+	// Toolchains are directories of the host that every sandbox sees, read-only
+	// and under the same path, beside /usr.
+	Toolchains []string
+	// TmpSize, ShmSize and HomeSize cap each sandbox's private file systems, in
+	// bytes; zero means the defaults.
+	TmpSize, ShmSize, HomeSize int64
+	// Log is where workers' unexpected ends go.
+	Log *slog.Logger
+}
+
+const (
+	defaultTmpSize  = 2 << 30
+	defaultShmSize  = 256 << 20
+	defaultHomeSize = 2 << 30
+)
+
+// Runtime starts native sandboxes. It is safe for concurrent use.
+type Runtime struct {
+	cfg   Config
+	roots *roots
+
+	mu        sync.Mutex
+	closed    bool
+	instances map[*Instance]struct{}
+}
+
+var _ runtime.Runtime = (*Runtime)(nil)
+
+// New returns a Runtime.
+func New(cfg Config) *Runtime {
+	for _, d := range []struct {
+		size  *int64
+		value int64
+	}{{&cfg.TmpSize, defaultTmpSize}, {&cfg.ShmSize, defaultShmSize}, {&cfg.HomeSize, defaultHomeSize}} {
+		if *d.size == 0 {
+			*d.size = d.value
+		}
+	}
+	return &Runtime{cfg: cfg, roots: newRoots(cfg.Dir, cfg.Toolchains), instances: map[*Instance]struct{}{}}
+}
+
+// Start starts a sandbox and returns when it accepts commands. The error names
+// the stage that failed.
+func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	root, err := r.roots.acquire(rootKey{uid: spec.UID, output: hasOutput(spec.Plan)})
+	if err != nil {
+		return nil, err
+	}
+	if !spec.Plan.ReadOnly() {
+		if err := freshWork(spec.Dir); err != nil {
+			return nil, err
+		}
+	}
+	group, err := r.cfg.Cgroups.New(spec.ID, spec.Limits)
+	if err != nil {
+		return nil, err
+	}
+	i, err := spawn(r.cfg.Worker, group)
+	if err != nil {
+		return nil, errors.Join(err, group.Delete())
+	}
+	i.log = r.cfg.Log.With("sandbox", spec.ID)
+	if err := r.add(i); err != nil {
+		return nil, errors.Join(err, i.Close(ctx))
+	}
+	if err := i.setUp(ctx, r.setup(spec, root)); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot start sandbox %s: %w", spec.ID, err), i.Close(context.WithoutCancel(ctx)))
+	}
+	return i, nil
+}
+
+func (r *Runtime) setup(spec runtime.Spec, root string) *worker.Setup {
+	s := &worker.Setup{
+		Root:      root,
+		View:      spec.View,
+		Writable:  spec.Plan.Writable,
+		Protected: spec.Plan.Protected,
+		Files:     spec.Plan.Files,
+		UID:       spec.UID,
+		TmpSize:   r.cfg.TmpSize,
+		ShmSize:   r.cfg.ShmSize,
+		HomeSize:  r.cfg.HomeSize,
+	}
+	if !spec.Plan.ReadOnly() {
+		s.Dir = spec.Dir
+	}
+	return s
+}
+
+// freshWork empties overlayfs's work directory, whose remains of an earlier,
+// volatile mount would forbid a new one. The upper keeps the delta.
+func freshWork(dir string) error {
+	work := dir + "/work"
+	if err := os.RemoveAll(work); err != nil {
+		return fmt.Errorf("cannot empty the overlay's work directory: %w", err)
+	}
+	if err := os.Mkdir(work, 0o700); err != nil {
+		return fmt.Errorf("cannot make the overlay's work directory: %w", err)
+	}
+	return nil
+}
+
+func (r *Runtime) add(i *Instance) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return runtime.ErrEnded
+	}
+	r.instances[i] = struct{}{}
+	i.forget = func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.instances, i)
+	}
+	return nil
+}
+
+// Close ends every sandbox, all at once, and unmounts what they shared.
+func (r *Runtime) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	var wg sync.WaitGroup
+	for i := range r.instances {
+		wg.Go(func() { _ = i.Close(context.Background()) })
+	}
+	r.mu.Unlock()
+	wg.Wait()
+	return r.roots.close()
+}

@@ -1,0 +1,426 @@
+//go:build root
+
+package native
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/cgroup"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+const testUID = 1_900_000_001
+
+// box is a runtime with a directory that stands for a view.
+type box struct {
+	*Runtime
+	t    *testing.T
+	dir  string
+	view string
+}
+
+func newBox(t *testing.T) *box {
+	t.Helper()
+	dir := t.TempDir()
+	b := &box{t: t, dir: dir, view: filepath.Join(dir, "view")}
+	for _, d := range []string{"view", "roots"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups, err := cgroup.Open("test-" + rand.Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Runtime = New(Config{Worker: workerProgram, Dir: filepath.Join(dir, "roots"), Cgroups: groups, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("Close() = %v", err)
+		}
+		if err := groups.Close(); err != nil {
+			t.Errorf("groups.Close() = %v", err)
+		}
+	})
+	return b
+}
+
+// file puts a file into the view.
+func (b *box) file(path, content string) {
+	b.t.Helper()
+	path = filepath.Join(b.view, path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+	for p := path; p != b.dir; p = filepath.Dir(p) {
+		if err := os.Lchown(p, testUID, testUID); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+func (b *box) start(plan policy.Plan, limits runtime.Limits) runtime.Instance {
+	b.t.Helper()
+	id := "sb_" + rand.Text()
+	dir := filepath.Join(b.dir, id)
+	for _, d := range []string{"", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	upper := filepath.Join(dir, "upper")
+	if err := os.Chown(upper, testUID, testUID); err != nil {
+		b.t.Fatal(err)
+	}
+	for _, c := range plan.Created {
+		if err := os.Mkdir(upper+c, 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+		if err := os.Chown(upper+c, testUID, testUID); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	i, err := b.Start(b.t.Context(), runtime.Spec{ID: id, UID: testUID, Dir: dir, View: b.view, Plan: plan, Limits: limits})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return i
+}
+
+// run runs a shell command and returns its output, both streams together.
+func run(t *testing.T, i runtime.Instance, command string, timeout time.Duration) (string, runtime.Status) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := i.Exec(t.Context(), runtime.Command{
+		Argv:   []string{"bash", "-c", command},
+		Env:    []string{"PATH=/usr/bin:/bin:/usr/sbin"},
+		Stdout: w, Stderr: w, Timeout: timeout,
+	})
+	w.Close()
+	if err != nil {
+		t.Fatalf("Exec(%q) = %v", command, err)
+	}
+	s, err := p.Wait(t.Context())
+	if err != nil {
+		t.Fatalf("Wait(%q) = %v", command, err)
+	}
+	_ = r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	out, _ := io.ReadAll(r)
+	return string(out), s
+}
+
+func TestPlanDecidesWhatCanChange(t *testing.T) {
+	b := newBox(t)
+	for _, f := range []string{"a.txt", "src/b.go", "src/keep/c.go", "docs/d.md", "docs/e.txt"} {
+		b.file(f, f)
+	}
+	if err := os.Symlink("/etc/passwd", b.view+"/src/link"); err != nil {
+		t.Fatal(err)
+	}
+	i := b.start(policy.Plan{
+		Writable:  []string{"/output", "/src"},
+		Created:   []string{"/output"},
+		Protected: []string{"/src/b.go", "/src/keep", "/src/link"},
+		Files:     []string{"/docs/d.md"},
+	}, runtime.Limits{})
+	for command, want := range map[string]string{
+		"cat a.txt":      "a.txt",
+		"echo x > a.txt": "Read-only file system",
+		"rm a.txt":       "Read-only file system",
+		"echo new > src/new.go && cat src/new.go":       "new",
+		"echo x > src/b.go":                             "Read-only file system",
+		"rm -f src/b.go":                                "Device or resource busy",
+		"mv src/b.go src/z.go":                          "Device or resource busy",
+		"mv src/keep src/keep2":                         "Device or resource busy",
+		"echo x > src/keep/new":                         "Read-only file system",
+		"rm -f src/link":                                "Device or resource busy",
+		"echo x > docs/d.md && cat docs/d.md":           "x",
+		"echo x > docs/e.txt":                           "Read-only file system",
+		"echo x > docs/new":                             "Read-only file system",
+		"echo r > /output/r && cat /workspace/output/r": "r",
+		"mkdir sub":                                     "Read-only file system",
+		"chmod 777 a.txt":                               "Read-only file system",
+		"echo t > /tmp/t && cat /tmp/t":                 "t",
+		"touch ~/x /dev/shm/y && echo ok":               "ok",
+		"touch /x":                                      "Read-only file system",
+		"touch /usr/x":                                  "Read-only file system",
+	} {
+		if out, _ := run(t, i, command, 0); !strings.Contains(out, want) {
+			t.Errorf("run(%q) = %q, want %q in it", command, out, want)
+		}
+	}
+}
+
+func TestSandboxSeesOnlyItself(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{Writable: []string{"/"}}, runtime.Limits{})
+	for command, want := range map[string]string{
+		"id -un; id -u; id -G": "agent\n1900000001\n1900000001\n",
+		"hostname":             "sandbox\n",
+		"cat /proc/self/cgroup | sed 's/.*://' | sort -u": "/\n",
+		"ls /":    "bin\ndev\netc\nhome\nlib\nlib64\nproc\nrun\nsbin\ntmp\nusr\nvar\nworkspace\n",
+		"ls /dev": "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n",
+		"grep -E 'Cap|NoNewPrivs' /proc/self/status | awk '{print $2}' | sort | uniq -c | awk '{print $1,$2}'": "5 0000000000000000\n1 1\n",
+		"ls /proc | grep -c '^[0-9]'":                                           "4\n",
+		"cat /proc/net/dev | grep -c :":                                         "1\n",
+		"grep -c -e '" + b.dir + "' /proc/self/mountinfo; true":                 "0\n",
+		"readlink /proc/1/exe /proc/1/cwd; ls /proc/1/fd 2>&1 | grep -c denied": "1\n",
+		"tr '\\0' ' ' < /proc/1/cmdline":                                        "init ",
+		"env | sort":                                                            "PATH=/usr/bin:/bin:/usr/sbin\nPWD=/workspace\nSHLVL=1\n_=/usr/bin/env\n",
+		"ls -l /proc/self/fd | grep -c -- '->'":                                 "4\n",
+		"python3 -c 'import socket,threading as t\ns=socket.create_server((\"127.0.0.1\",0))\nt.Thread(target=lambda: s.accept()[0].send(b\"hi\")).start()\nprint(socket.create_connection(s.getsockname()).recv(2))'": "b'hi'\n",
+	} {
+		if out, _ := run(t, i, command, 0); out != want {
+			t.Errorf("run(%q) = %q, want %q", command, out, want)
+		}
+	}
+}
+
+func TestTimeoutEndsTheWholeTree(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	// One command that outlives the others holds PID 1, so that the second
+	// round goes through runners.
+	for _, round := range []string{"by PID 1", "by a runner"} {
+		_, s := run(t, i, "(setsid bash -c 'setsid sleep 4242 & sleep 4242 & sleep 4242' &) ; sleep 4242 & sleep 4242", 300*time.Millisecond)
+		if !s.TimedOut || s.Signal != syscall.SIGKILL {
+			t.Errorf("%s: status = %+v, want a timeout", round, s)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if out, _ := run(t, i, "pgrep -c -f 'sleep 424[2]'", 0); out != "0\n" {
+			t.Errorf("%s: %q of the tree are left", round, out)
+		}
+		if out, _ := run(t, i, "setsid sleep 1717 > /dev/null 2>&1 & disown", 0); out != "" {
+			t.Errorf("background command said %q", out)
+		}
+	}
+	if out, _ := run(t, i, "pgrep -c -f 'sleep 171[7]'", 0); out != "2\n" {
+		t.Errorf("pgrep = %q, want both background commands of ended execs alive", out)
+	}
+}
+
+func TestCommandsRunAtOnce(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	var wg sync.WaitGroup
+	for n := range 20 {
+		wg.Go(func() {
+			want := strings.Repeat("x", n+1) + "\n"
+			if out, s := run(t, i, "sleep 0.1; echo "+want, 0); out != want || s.Code != 0 {
+				t.Errorf("run() = %q, %+v", out, s)
+			}
+		})
+	}
+	wg.Wait()
+	time.Sleep(3 * time.Second)
+	if out, _ := run(t, i, "pgrep -c runner", 0); out != "0\n" {
+		t.Errorf("%s runners are left idle", out)
+	}
+}
+
+func TestStartFailsWithAReason(t *testing.T) {
+	b := newBox(t)
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	for name, tt := range map[string]struct {
+		command runtime.Command
+		op      string
+		errno   syscall.Errno
+	}{
+		"no such program":    {runtime.Command{Argv: []string{"nope"}}, "exec", syscall.ENOENT},
+		"not executable":     {runtime.Command{Argv: []string{"/etc/passwd"}}, "exec", syscall.EACCES},
+		"a directory":        {runtime.Command{Argv: []string{"/usr"}}, "exec", syscall.EACCES},
+		"no such directory":  {runtime.Command{Argv: []string{"/bin/true"}, Dir: "/nope"}, "chdir", syscall.ENOENT},
+		"no arguments":       {runtime.Command{}, "exec", syscall.EINVAL},
+		"a huge environment": {runtime.Command{Argv: []string{"/bin/true"}, Env: []string{"A=" + strings.Repeat("x", 1<<20)}}, "exec", syscall.E2BIG},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := i.Exec(t.Context(), tt.command)
+			var e *runtime.ExecError
+			if !errors.As(err, &e) || e.Op != tt.op || e.Errno != tt.errno {
+				t.Errorf("Exec() = %v, want %s: %v", err, tt.op, tt.errno)
+			}
+		})
+	}
+}
+
+func TestNoSignalFromInsideEndsTheWorker(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	out, _ := run(t, i, "for s in $(seq 64); do kill -$s 1; done; sleep 0.1; echo alive", 5*time.Second)
+	if !strings.HasSuffix(out, "alive\n") {
+		t.Errorf("the command said %q", out)
+	}
+	if out, _ := run(t, i, "echo alive", 5*time.Second); out != "alive\n" {
+		t.Errorf("the next command said %q", out)
+	}
+}
+
+func TestKilledRunnerEndsItsCommandOnly(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	long, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/sleep", "60"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, s := run(t, i, "kill -9 $PPID; sleep 60", 10*time.Second)
+	if s.Signal != syscall.SIGKILL || s.TimedOut {
+		t.Errorf("status of the runner's command = %+v, want SIGKILL", s)
+	}
+	if out, _ := run(t, i, "kill -STOP $PPID; sleep 60", time.Second); out != "" {
+		t.Errorf("command that stopped its runner said %q", out)
+	}
+	if err := long.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := long.Wait(t.Context()); err != nil {
+		t.Errorf("Wait() of the other command = %v", err)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	b := newBox(t)
+	b.file("a.txt", "hello")
+	b.file("d/e/f.txt", "deep")
+	i := b.start(policy.Plan{Writable: []string{"/"}}, runtime.Limits{})
+	f, err := i.Open(t.Context(), "/workspace/a.txt", os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := io.ReadAll(f); string(out) != "hello" {
+		t.Errorf("read %q", out)
+	}
+	f.Close()
+	if _, err := i.Open(t.Context(), "/workspace/nope", os.O_RDONLY, 0); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("Open(nope) = %v, want ENOENT", err)
+	}
+	if err := i.MakeDirs(t.Context(), "/workspace/x/y", 0o755); err != nil {
+		t.Error(err)
+	}
+	if err := i.MakeDirs(t.Context(), "/nope", 0o755); !errors.Is(err, unix.EROFS) {
+		t.Errorf("MakeDirs(/nope) = %v, want EROFS", err)
+	}
+	entries, err := i.List(t.Context(), "/workspace", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, e := range entries {
+		paths = append(paths, e.Path)
+	}
+	if got, want := strings.Join(paths, " "), "a.txt d d/e d/e/f.txt x x/y"; got != want {
+		t.Errorf("List() = %q, want %q", got, want)
+	}
+}
+
+func TestLimitsHold(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{Memory: 64 << 20, Pids: 32, CPUQuota: 50_000})
+	_, s := run(t, i, "python3 -c 'x=bytearray(200<<20)'", 0)
+	if !s.OOM || s.Signal != syscall.SIGKILL {
+		t.Errorf("memory hog: %+v, want an OOM kill", s)
+	}
+	out, _ := run(t, i, "for i in $(seq 100); do sleep 1 & done 2>&1; wait", 5*time.Second)
+	if !strings.Contains(out, "Resource temporarily unavailable") {
+		t.Errorf("fork bomb said %q", out)
+	}
+	_, s = run(t, i, "timeout 1 bash -c 'while :; do :; done'; times", 5*time.Second)
+	if s.TimedOut {
+		t.Errorf("busy loop: %+v", s)
+	}
+	if out, _ := run(t, i, "echo alive", 0); out != "alive\n" {
+		t.Errorf("after the attacks: %q", out)
+	}
+}
+
+func TestForkBombDiesByTimeout(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{Pids: 256})
+	_, s := run(t, i, ":(){ :|:& };:; sleep 60", time.Second)
+	if !s.TimedOut {
+		t.Errorf("status %+v", s)
+	}
+	if out, _ := run(t, i, "echo alive", 0); out != "alive\n" {
+		t.Errorf("after the bomb: %q", out)
+	}
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{Writable: []string{"/"}}, runtime.Limits{})
+	p, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/sleep", "60"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := i.Close(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Wait(ctx); !errors.Is(err, runtime.ErrEnded) {
+		t.Errorf("Wait() = %v, want ErrEnded", err)
+	}
+	if _, err := i.Exec(ctx, runtime.Command{Argv: []string{"/bin/true"}}); !errors.Is(err, runtime.ErrEnded) {
+		t.Errorf("Exec() after Close = %v, want ErrEnded", err)
+	}
+	if i.Reason() != nil {
+		t.Errorf("Reason() = %v after Close", i.Reason())
+	}
+}
+
+func TestTimes(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	var starts, closes, execs []time.Duration
+	for range 100 {
+		began := time.Now()
+		i := b.start(policy.Plan{Writable: []string{"/"}}, runtime.Limits{})
+		starts = append(starts, time.Since(began))
+		for range 5 {
+			began = time.Now()
+			p, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/bash", "-c", "true"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			execs = append(execs, time.Since(began))
+		}
+		began = time.Now()
+		_ = i.Close(t.Context())
+		closes = append(closes, time.Since(began))
+	}
+	for name, d := range map[string][]time.Duration{"start": starts, "exec": execs, "close": closes} {
+		slices.Sort(d)
+		t.Logf("%s p50 %v p99 %v", name, d[len(d)/2], d[len(d)*99/100])
+	}
+}

@@ -1,0 +1,204 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/worker"
+)
+
+// killPatience is how long a killed tree may take to end before the sandbox is
+// ended instead.
+const killPatience = 5 * time.Second
+
+// Process is one command in a sandbox.
+type Process struct {
+	instance *Instance
+	id       uint32
+	started  chan error    // one value
+	exited   chan struct{} // closed after status and err are set
+	oomKills uint64        // before it began
+
+	mu       sync.Mutex
+	pid      int
+	timer    *time.Timer
+	timedOut bool
+	over     bool
+	status   runtime.Status
+	err      error
+}
+
+var _ runtime.Process = (*Process)(nil)
+
+// Exec starts a command and returns once it runs.
+func (i *Instance) Exec(ctx context.Context, c runtime.Command) (runtime.Process, error) {
+	p := &Process{instance: i, started: make(chan error, 1), exited: make(chan struct{})}
+	p.oomKills, _ = i.group.OOMKills() // without it an OOM is only not reported
+	m := worker.Exec{Argv: c.Argv, Env: c.Env, Dir: c.Dir}
+	var files []*os.File
+	for n, f := range []*os.File{c.Stdin, c.Stdout, c.Stderr} {
+		if f != nil {
+			m.Files |= 1 << n
+			files = append(files, f)
+		}
+	}
+	id, err := i.begin(p, func(id uint32) worker.Message {
+		p.id, m.ID = id, id
+		return &m
+	}, files...)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case err := <-p.started:
+		if err != nil {
+			return nil, err
+		}
+	case <-ctx.Done():
+		_ = i.link.send(&worker.Kill{ID: id}) // runs on, at worst, until the sandbox ends
+		return nil, ctx.Err()
+	}
+	p.limit(c.Timeout)
+	return p, nil
+}
+
+// limit arms the timeout, if the command still runs.
+func (p *Process) limit(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d <= 0 || p.over {
+		return
+	}
+	p.timer = time.AfterFunc(d, func() {
+		p.mu.Lock()
+		p.timedOut = !p.over
+		p.mu.Unlock()
+		_ = p.Kill() // it ends, or the sandbox does
+	})
+}
+
+func (p *Process) receive(m worker.Message, files []*os.File) (bool, error) {
+	if len(files) > 0 {
+		return false, errors.New("file in answer to a command")
+	}
+	switch m := m.(type) {
+	case *worker.Started:
+		if p.PID() != 0 {
+			return false, errors.New("command started twice")
+		}
+		if m.Errno != 0 {
+			p.started <- &runtime.ExecError{Op: m.Op, Path: m.Path, Errno: syscall.Errno(m.Errno)}
+			return false, nil
+		}
+		if m.PID == 0 {
+			return false, errors.New("command without process id")
+		}
+		p.mu.Lock()
+		p.pid = int(m.PID)
+		p.mu.Unlock()
+		p.started <- nil
+		return true, nil
+	case *worker.Exited:
+		if p.PID() == 0 {
+			return false, errors.New("command ended before it started")
+		}
+		p.finish(statusOf(m), nil)
+		return false, nil
+	}
+	return false, errors.New("wrong answer to a command")
+}
+
+func statusOf(m *worker.Exited) runtime.Status {
+	ws := syscall.WaitStatus(m.Status)
+	s := runtime.Status{Code: ws.ExitStatus(), Duration: time.Duration(m.Duration)}
+	if ws.Signaled() {
+		s.Signal = ws.Signal()
+		s.Code = 128 + int(s.Signal)
+	}
+	return s
+}
+
+func (p *Process) abandon() {
+	select {
+	case p.started <- runtime.ErrEnded:
+	default:
+	}
+	p.finish(runtime.Status{}, runtime.ErrEnded)
+}
+
+func (p *Process) finish(s runtime.Status, err error) {
+	kills, _ := p.instance.group.OOMKills()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		return
+	}
+	p.over = true
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	s.TimedOut = p.timedOut
+	s.OOM = kills > p.oomKills
+	p.status, p.err = s, err
+	close(p.exited)
+}
+
+// PID is the command's process id inside the sandbox.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pid
+}
+
+// Signal sends sig to the command's process group. A command that has ended is
+// no error.
+func (p *Process) Signal(sig syscall.Signal) error {
+	if sig <= 0 || sig > 64 {
+		return fmt.Errorf("cannot send signal %d: %w", sig, syscall.EINVAL)
+	}
+	return p.instance.tell(&worker.Signal{ID: p.id, Number: uint32(sig)})
+}
+
+// Kill ends the command and all that descends from it. Where that fails, the
+// whole sandbox ends.
+func (p *Process) Kill() error {
+	err := p.instance.tell(&worker.Kill{ID: p.id})
+	time.AfterFunc(killPatience, func() {
+		select {
+		case <-p.exited:
+		default:
+			p.instance.end(errors.New("a command could not be killed"))
+		}
+	})
+	return err
+}
+
+// Wait returns when the command has ended.
+func (p *Process) Wait(ctx context.Context) (runtime.Status, error) {
+	select {
+	case <-p.exited:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.status, p.err
+	case <-ctx.Done():
+		return runtime.Status{}, ctx.Err()
+	}
+}
+
+// tell sends a message that has no answer.
+func (i *Instance) tell(m worker.Message) error {
+	err := i.link.send(m)
+	if errors.Is(err, errClosed) {
+		return runtime.ErrEnded
+	}
+	if err != nil {
+		i.end(err)
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package native
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/agentfense/agentfense/sandboxd/cgroup"
+	"github.com/agentfense/agentfense/sandboxd/worker"
+)
+
+// namespaces of every sandbox. The cgroup namespace comes later: it has to be
+// made from inside the sandbox's group.
+const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+
+// spawn starts a worker, in its group, that waits for its set-up.
+func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the worker's socket: %w", err)
+	}
+	defer theirs.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	defer null.Close()
+	path := fmt.Sprintf("/proc/self/fd/%d", program.Fd())
+	process, err := os.StartProcess(path, []string{worker.NameSetup}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"GOMAXPROCS=1"},
+		Files: []*os.File{null, null, null, theirs, program},
+		Sys:   &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true},
+	})
+	if err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("cannot start a worker: %w", err)
+	}
+	i := newInstance(process, ours, group)
+	if err := group.Add(process.Pid); err != nil {
+		i.end(fmt.Errorf("cannot move the worker into its cgroup: %w", err))
+		<-i.done
+		return nil, i.Reason()
+	}
+	return i, nil
+}
+
+// socketPair returns the two ends of a worker's socket.
+func socketPair() (*net.UnixConn, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "worker")
+	f := os.NewFile(uintptr(fds[0]), "daemon")
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
