@@ -88,7 +88,7 @@ func describe(id goebpf.ProgramID) string {
 	if err != nil {
 		return ""
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	info, err := p.Info()
 	if err != nil || strings.HasPrefix(info.Name, "sd_") {
 		return ""
