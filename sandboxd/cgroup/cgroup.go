@@ -12,6 +12,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/agentfense/agentfense/sandboxd/runtime"
@@ -35,11 +36,15 @@ func (e *MissingError) Error() string {
 
 // Group is one sandbox's place in the hierarchy.
 type Group interface {
-	// Add moves a process into the group.
-	Add(pid int) error
+	// Dir is the group's directory, for CLONE_INTO_CGROUP; nil on v1.
+	Dir() *os.File
+	// Tasks are the files by which a thread enters the group on v1: it writes
+	// "0" to each. Moving a process that already runs, on either version, stops
+	// every fork of the machine for a grace period, which takes 10 ms.
+	Tasks() []*os.File
 	// OOMKills is how many processes the memory limit has killed.
 	OOMKills() (uint64, error)
-	// Delete removes the group, whose processes have ended.
+	// Delete closes the files and removes the group, whose processes have ended.
 	Delete() error
 }
 

@@ -63,7 +63,15 @@ func (d *v1) create(path string, l runtime.Limits) (Group, error) {
 		_ = d.remove(path) // what New made before it failed
 		return nil, err
 	}
-	return &groupV1{c: c, memory: l.Memory > 0}, nil
+	g := &groupV1{c: c, memory: l.Memory > 0}
+	for _, name := range needed {
+		f, err := os.OpenFile(mountPoint+"/"+string(name)+path+"/tasks", os.O_WRONLY, 0)
+		if err != nil {
+			return nil, errors.Join(err, g.Delete())
+		}
+		g.tasks = append(g.tasks, f)
+	}
+	return g, nil
 }
 
 func resourcesV1(l runtime.Limits) (*specs.LinuxResources, []cgroup1.Name) {
@@ -148,10 +156,13 @@ func (d *v1) remove(path string) error {
 
 type groupV1 struct {
 	c      cgroup1.Cgroup
+	tasks  []*os.File
 	memory bool
 }
 
-func (g *groupV1) Add(pid int) error { return g.c.AddProc(uint64(pid)) }
+func (g *groupV1) Dir() *os.File { return nil }
+
+func (g *groupV1) Tasks() []*os.File { return g.tasks }
 
 func (g *groupV1) OOMKills() (uint64, error) {
 	if !g.memory {
@@ -164,4 +175,9 @@ func (g *groupV1) OOMKills() (uint64, error) {
 	return m.GetMemoryOomControl().GetOomKill(), nil
 }
 
-func (g *groupV1) Delete() error { return retry(g.c.Delete) }
+func (g *groupV1) Delete() error {
+	for _, f := range g.tasks {
+		_ = f.Close()
+	}
+	return retry(g.c.Delete)
+}

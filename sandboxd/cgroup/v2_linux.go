@@ -47,7 +47,11 @@ func (d *v2) create(path string, l runtime.Limits) (Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &groupV2{m: m, memory: l.Memory > 0}, nil
+	dir, err := os.Open(mountPoint + path)
+	if err != nil {
+		return nil, errors.Join(err, m.Delete())
+	}
+	return &groupV2{m: m, dir: dir, memory: l.Memory > 0}, nil
 }
 
 func resourcesV2(l runtime.Limits) *cgroup2.Resources {
@@ -114,10 +118,13 @@ func (d *v2) remove(path string) error {
 
 type groupV2 struct {
 	m      *cgroup2.Manager
+	dir    *os.File
 	memory bool
 }
 
-func (g *groupV2) Add(pid int) error { return g.m.AddProc(uint64(pid)) }
+func (g *groupV2) Dir() *os.File { return g.dir }
+
+func (g *groupV2) Tasks() []*os.File { return nil }
 
 func (g *groupV2) OOMKills() (uint64, error) {
 	if !g.memory {
@@ -130,4 +137,7 @@ func (g *groupV2) OOMKills() (uint64, error) {
 	return s.GetMemoryEvents().GetOomKill(), nil
 }
 
-func (g *groupV2) Delete() error { return retry(g.m.Delete) }
+func (g *groupV2) Delete() error {
+	_ = g.dir.Close()
+	return retry(g.m.Delete)
+}

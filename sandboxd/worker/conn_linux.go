@@ -15,7 +15,7 @@ const (
 	// MaxMessage bounds a message that travels as a memfd.
 	MaxMessage = 64 << 20
 	// maxFiles is the most files that come with one message.
-	maxFiles = 4
+	maxFiles = 8
 )
 
 // kindSpilled as the only byte of a packet means that its first file holds the

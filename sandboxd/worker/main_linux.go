@@ -58,10 +58,8 @@ func setUp(conn *Conn) error {
 		return err
 	}
 	defer closeAll(files)
-	// The daemon has put this process into its cgroups by now, so the new
-	// namespace's root is the sandbox's own group.
-	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return failed(StageSetup, "cgroup namespace", err)
+	if err := enterCgroups(files); err != nil {
+		return err
 	}
 	if err := mountAll(s); err != nil {
 		return err
@@ -76,6 +74,17 @@ func setUp(conn *Conn) error {
 		return err
 	}
 	return failed(StageServe, "exec", execSelf(NameInit))
+}
+
+// enterCgroups moves this thread, and so what it will execute, into the
+// sandbox's groups and makes them the root of a new cgroup namespace.
+func enterCgroups(tasks []int) error {
+	for _, fd := range tasks {
+		if _, err := unix.Write(fd, []byte("0")); err != nil {
+			return failed(StageSetup, "cgroup", err)
+		}
+	}
+	return failed(StageSetup, "cgroup namespace", unix.Unshare(unix.CLONE_NEWCGROUP))
 }
 
 func receiveSetup(conn *Conn) (*Setup, []int, error) {

@@ -28,7 +28,9 @@ type Message interface {
 	fields(c *codec)
 }
 
-// Setup is all that stage one needs to know. Paths are the daemon's.
+// Setup is all that stage one needs to know. Paths are the daemon's. The files
+// that come with it are the tasks files of cgroups to enter and, last, the
+// seccomp program if Filter is set.
 type Setup struct {
 	// Root is the mount point of the prepared root file system.
 	Root string
@@ -42,8 +44,8 @@ type Setup struct {
 	UID uint32
 	// TmpSize, ShmSize and HomeSize cap the private file systems, in bytes.
 	TmpSize, ShmSize, HomeSize int64
-	// Confine says whether to apply Landlock; Filter, whether a seccomp
-	// program comes with the message as its file.
+	// Landlock says whether to apply it; Filter, whether a seccomp program is
+	// among the files.
 	Landlock, Filter bool
 }
 

@@ -64,7 +64,7 @@ func newInstance(p *os.Process, conn *net.UnixConn, group cgroup.Group) *Instanc
 
 // setUp tells the worker what to become and waits until it serves.
 func (i *Instance) setUp(ctx context.Context, s *worker.Setup) error {
-	if err := i.link.send(s); err != nil {
+	if err := i.link.send(s, i.group.Tasks()...); err != nil {
 		return err
 	}
 	select {

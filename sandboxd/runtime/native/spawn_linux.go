@@ -16,7 +16,8 @@ import (
 // made from inside the sandbox's group.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// spawn starts a worker, in its group, that waits for its set-up.
+// spawn starts a worker that waits for its set-up. Where the group has a
+// directory the worker is born in it; else it enters it by the group's tasks.
 func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -30,23 +31,21 @@ func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
 	}
 	defer null.Close()
 	path := fmt.Sprintf("/proc/self/fd/%d", program.Fd())
+	attr := &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
+	if dir := group.Dir(); dir != nil {
+		attr.UseCgroupFD, attr.CgroupFD = true, int(dir.Fd())
+	}
 	process, err := os.StartProcess(path, []string{worker.NameSetup}, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"GOMAXPROCS=1"},
 		Files: []*os.File{null, null, null, theirs, program},
-		Sys:   &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true},
+		Sys:   attr,
 	})
 	if err != nil {
 		ours.Close()
 		return nil, fmt.Errorf("cannot start a worker: %w", err)
 	}
-	i := newInstance(process, ours, group)
-	if err := group.Add(process.Pid); err != nil {
-		i.end(fmt.Errorf("cannot move the worker into its cgroup: %w", err))
-		<-i.done
-		return nil, i.Reason()
-	}
-	return i, nil
+	return newInstance(process, ours, group), nil
 }
 
 // socketPair returns the two ends of a worker's socket.
