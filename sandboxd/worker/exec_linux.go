@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// workerEnv keeps a worker small.
-var workerEnv = []string{"GOMAXPROCS=1", "GOGC=20"}
+// Env is the environment of every stage. It keeps a worker small, and its
+// runtime from reading cgroup files at each start.
+var Env = []string{"GOMAXPROCS=1", "GOGC=20", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
 
 // execSelf replaces the process by its own program under another name. The
 // program keeps the descriptor of itself, from which runners start.
@@ -21,7 +22,7 @@ func execSelf(name string) error {
 	if err != nil {
 		return err
 	}
-	envv, err := syscall.SlicePtrFromStrings(workerEnv)
+	envv, err := syscall.SlicePtrFromStrings(Env)
 	if err != nil {
 		return err
 	}

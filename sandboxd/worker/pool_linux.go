@@ -93,7 +93,7 @@ func (p *pool) spawn(id uint32) (*runner, error) {
 	r.conn.nowait = unix.MSG_DONTWAIT
 	err = p.adopt(func() (int, error) {
 		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(BinaryFD), []string{NameRunner}, &syscall.ProcAttr{
-			Env:   workerEnv,
+			Env:   Env,
 			Files: []uintptr{0, 1, 2, uintptr(pair[1]), BinaryFD},
 			Sys:   &syscall.SysProcAttr{Setsid: true},
 		})

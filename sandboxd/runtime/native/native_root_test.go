@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -393,34 +392,5 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	if i.Reason() != nil {
 		t.Errorf("Reason() = %v after Close", i.Reason())
-	}
-}
-
-func TestTimes(t *testing.T) {
-	b := newBox(t)
-	b.file("a", "a")
-	var starts, closes, execs []time.Duration
-	for range 100 {
-		began := time.Now()
-		i := b.start(policy.Plan{Writable: []string{"/"}}, runtime.Limits{})
-		starts = append(starts, time.Since(began))
-		for range 5 {
-			began = time.Now()
-			p, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/bash", "-c", "true"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := p.Wait(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			execs = append(execs, time.Since(began))
-		}
-		began = time.Now()
-		_ = i.Close(t.Context())
-		closes = append(closes, time.Since(began))
-	}
-	for name, d := range map[string][]time.Duration{"start": starts, "exec": execs, "close": closes} {
-		slices.Sort(d)
-		t.Logf("%s p50 %v p99 %v", name, d[len(d)/2], d[len(d)*99/100])
 	}
 }
