@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+)
+
+// daemon is a private sandboxd and connections to it.
+type daemon struct {
+	cmd       *exec.Cmd
+	exited    chan struct{} // closed when err is set
+	err       error
+	log       string
+	conn      *grpc.ClientConn
+	codebases sandboxv1.CodebaseServiceClient
+	sandboxes sandboxv1.SandboxServiceClient
+}
+
+func startDaemon(ctx context.Context, bin, dir string, verbose bool) (*daemon, error) {
+	d := &daemon{log: filepath.Join(dir, "log"), exited: make(chan struct{})}
+	for _, sub := range []string{"state", "run"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	log, err := os.Create(d.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	d.cmd = exec.Command(filepath.Join(bin, "sandboxd"),
+		"--state-dir", filepath.Join(dir, "state"), "--run-dir", filepath.Join(dir, "run"))
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	if verbose {
+		d.cmd.Stdout, d.cmd.Stderr = os.Stderr, os.Stderr
+	}
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := d.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("cannot start the daemon (make build first): %w", err)
+	}
+	go func() {
+		defer close(d.exited)
+		d.err = d.cmd.Wait()
+	}()
+	d.conn, err = grpc.NewClient("unix://"+filepath.Join(dir, "run", "api.sock"),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(256<<20)))
+	if err == nil {
+		err = d.await(ctx)
+	}
+	if err != nil {
+		_ = d.stop()
+		return nil, err
+	}
+	d.codebases = sandboxv1.NewCodebaseServiceClient(d.conn)
+	d.sandboxes = sandboxv1.NewSandboxServiceClient(d.conn)
+	return d, nil
+}
+
+func (d *daemon) await(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	health := grpc_health_v1.NewHealthClient(d.conn)
+	for {
+		res, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+		if err == nil && res.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
+			return nil
+		}
+		select {
+		case <-d.exited:
+			log, _ := os.ReadFile(d.log)
+			return fmt.Errorf("the daemon ended: %v\n%s", d.err, log)
+		case <-ctx.Done():
+			return fmt.Errorf("the daemon does not answer: %w", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (d *daemon) stop() error {
+	if d.conn != nil {
+		_ = d.conn.Close()
+	}
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.exited:
+		return nil
+	case <-time.After(60 * time.Second):
+		_ = d.cmd.Process.Kill()
+		<-d.exited
+		return fmt.Errorf("the daemon did not stop within a minute and was killed")
+	}
+}
+
+// ingest makes a codebase of a directory, or brings the one with the id up to
+// date.
+func (d *daemon) ingest(ctx context.Context, id, dir string) (string, error) {
+	if id == "" {
+		cb, err := d.codebases.CreateCodebase(ctx, &sandboxv1.CreateCodebaseRequest{Name: filepath.Base(dir)})
+		if err != nil {
+			return "", err
+		}
+		id = cb.GetId()
+	}
+	stream, err := d.codebases.IngestDirectory(ctx, &sandboxv1.IngestDirectoryRequest{CodebaseId: id, Directory: []byte(dir)})
+	if err != nil {
+		return "", err
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return "", fmt.Errorf("cannot ingest %s: %w", dir, err)
+		}
+		if m.GetResult() != nil {
+			return id, nil
+		}
+	}
+}
+
+// create makes and starts a sandbox. Different words in views give different
+// views of the same codebase: a rule that hides nothing.
+func (d *daemon) create(ctx context.Context, codebase string, level sandboxv1.Permission, views ...string) (string, error) {
+	rules := []*sandboxv1.PermissionRule{{Pattern: "**/*", Permission: level}}
+	for _, v := range views {
+		rules = append(rules, &sandboxv1.PermissionRule{Pattern: "/.no-such-" + v, Permission: sandboxv1.Permission_PERMISSION_NONE, Priority: 100})
+	}
+	sb, err := d.sandboxes.CreateSandbox(ctx, &sandboxv1.CreateSandboxRequest{
+		CodebaseId: codebase, Permissions: rules, Start: true,
+		CommitMode: sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
+	})
+	return sb.GetId(), err
+}
+
+func (d *daemon) destroy(ctx context.Context, id string) error {
+	_, err := d.sandboxes.DestroySandbox(ctx, &sandboxv1.DestroySandboxRequest{SandboxId: id})
+	return err
+}
+
+// exec runs a command that must succeed and returns what it printed.
+func (d *daemon) exec(ctx context.Context, id, command string) (string, error) {
+	res, err := d.sandboxes.Exec(ctx, &sandboxv1.ExecRequest{SandboxId: id, Command: command})
+	if err != nil {
+		return "", err
+	}
+	if res.GetExitCode() != 0 {
+		return "", fmt.Errorf("%q: exit code %d: %s", command, res.GetExitCode(), res.GetStderr())
+	}
+	return res.GetStdout(), nil
+}
