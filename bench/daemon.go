@@ -19,8 +19,7 @@ import (
 // daemon is a private sandboxd and connections to it.
 type daemon struct {
 	cmd       *exec.Cmd
-	exited    chan struct{} // closed when err is set
-	err       error
+	exited    chan struct{}
 	log       string
 	conn      *grpc.ClientConn
 	codebases sandboxv1.CodebaseServiceClient
@@ -51,7 +50,7 @@ func startDaemon(ctx context.Context, bin, dir string, verbose bool) (*daemon, e
 	}
 	go func() {
 		defer close(d.exited)
-		d.err = d.cmd.Wait()
+		_ = d.cmd.Wait()
 	}()
 	d.conn, err = grpc.NewClient("unix://"+filepath.Join(dir, "run", "api.sock"),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -80,7 +79,7 @@ func (d *daemon) await(ctx context.Context) error {
 		select {
 		case <-d.exited:
 			log, _ := os.ReadFile(d.log)
-			return fmt.Errorf("the daemon ended: %v\n%s", d.err, log)
+			return fmt.Errorf("the daemon ended: %s\n%s", d.cmd.ProcessState, log)
 		case <-ctx.Done():
 			return fmt.Errorf("the daemon does not answer: %w", err)
 		case <-time.After(20 * time.Millisecond):

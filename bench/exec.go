@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
@@ -11,7 +10,7 @@ import (
 // small makes a codebase of a few files and says where they lie.
 func (b *bench) small(ctx context.Context) (id, dir string, err error) {
 	dir = filepath.Join(b.dir, "small")
-	if _, err := os.Stat(dir); err != nil {
+	if !exists(dir) {
 		if err := fill(dir, 20, "small"); err != nil {
 			return "", "", err
 		}

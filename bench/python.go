@@ -22,7 +22,7 @@ func measurePython(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if _, missing := os.Stat(python); missing != nil {
+	if !exists(python) {
 		b.table.fact("run('true')", "-", "not measured: no "+python+"; make py first")
 		return nil
 	}
@@ -51,4 +51,9 @@ func measurePython(ctx context.Context, b *bench) error {
 	b.table.times("SDK session exec('true')", of("session"), of("subprocess"), "subprocess.run(['bash', '-c', 'true'])")
 	b.table.times("SDK from_local, run, destroy", of("whole"), of("copy"), "shutil.copytree, subprocess.run, rmtree")
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
