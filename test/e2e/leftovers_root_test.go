@@ -1,0 +1,64 @@
+//go:build root
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// checkNothingLeft fails if something that belongs to the daemon in dir is
+// still there: processes that hold its directory or whose command names it,
+// mounts, cgroups.
+func checkNothingLeft(t testing.TB, dir string) {
+	t.Helper()
+	var left []string
+	for range 100 { // the kernel takes mounts down a moment after the processes
+		if left = leftovers(dir); len(left) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("left behind: %s", strings.Join(left, "; "))
+}
+
+func leftovers(dir string) []string {
+	var left []string
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range procs {
+		if b, err := os.ReadFile(p + "/mountinfo"); err == nil && strings.Contains(string(b), dir) {
+			left = append(left, "mount in the namespace of "+p)
+		}
+		if b, err := os.ReadFile(p + "/cmdline"); err == nil && strings.Contains(string(b), dir) {
+			left = append(left, "process "+p)
+		}
+		exe, _ := os.Readlink(p + "/exe")
+		if root, err := os.Readlink(p + "/cwd"); err == nil && strings.HasPrefix(root, dir) {
+			left = append(left, "process in the directory: "+p+" "+exe)
+		}
+	}
+	return left
+}
+
+// groups returns the cgroups of all daemons that run.
+func groups() []string {
+	var found []string
+	for _, pattern := range []string{"/sys/fs/cgroup/agentfense/*/sb_*", "/sys/fs/cgroup/*/agentfense/*/sb_*"} {
+		paths, _ := filepath.Glob(pattern)
+		found = append(found, paths...)
+	}
+	return found
+}
+
+// openFiles counts the open descriptors of a process.
+func openFiles(t testing.TB, pid int) int {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join("/proc", itoa(pid), "fd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
