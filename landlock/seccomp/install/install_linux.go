@@ -1,0 +1,47 @@
+// Package install applies a compiled seccomp program. It is apart from the
+// compiler so that a confined process links neither libseccomp nor cgo.
+package install
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrProgram means that the bytes cannot be a program.
+var ErrProgram = errors.New("not a seccomp program")
+
+const (
+	instructionSize = 8
+	maxInstructions = 4096
+
+	setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
+)
+
+// Thread confines the calling thread, and all that it will fork or execute, by
+// a program. It cannot be undone. The goroutine must be locked to its thread,
+// no_new_privs must be set, and the thread should execute the next program
+// soon: other threads of this one stay as they were, and an execve ends them.
+//
+// The error is [ErrProgram] or holds the errno: EACCES without no_new_privs,
+// EINVAL for a program that the kernel's checker refuses, ENOMEM for too many
+// of them.
+func Thread(program []byte) error {
+	if len(program) == 0 || len(program)%instructionSize != 0 || len(program) > maxInstructions*instructionSize {
+		return fmt.Errorf("cannot install seccomp filter: %w: %d bytes", ErrProgram, len(program))
+	}
+	// Copied for alignment.
+	code := make([]unix.SockFilter, len(program)/instructionSize)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(program)), program)
+	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
+
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(&prog)))
+	runtime.KeepAlive(code)
+	if errno != 0 {
+		return fmt.Errorf("cannot install seccomp filter: %w", errno)
+	}
+	return nil
+}
