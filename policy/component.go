@@ -56,16 +56,26 @@ func newComponent(tokens []token) component {
 	return component{kind: someName, glob: newGlob(tokens)}
 }
 
-// normalize writes `**/**` as `**`, and gives an alternative that spreads a
-// `**` at the end.
+// normalize gives an alternative that spreads a `**` at the end, and writes what
+// matches the same the same: `**/**/*` becomes `*/**`.
 func (a alternative) normalize(spreads bool) alternative {
-	out := a[:0]
-	for _, c := range a {
-		if c.kind != anyDepth || len(out) == 0 || out[len(out)-1].kind != anyDepth {
-			out = append(out, c)
-		}
+	if spreads {
+		a = append(a, component{kind: anyDepth})
 	}
-	if spreads && (len(out) == 0 || out[len(out)-1].kind != anyDepth) {
+	out := make(alternative, 0, len(a))
+	deep := false
+	for _, c := range a {
+		if c.kind == anyDepth {
+			deep = true
+			continue
+		}
+		if deep && c.kind != anyName {
+			out = append(out, component{kind: anyDepth})
+			deep = false
+		}
+		out = append(out, c)
+	}
+	if deep {
 		out = append(out, component{kind: anyDepth})
 	}
 	return out

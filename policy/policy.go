@@ -113,7 +113,7 @@ func (p *Policy) Decide(path string) Verdict {
 
 // walk returns the cursor of a path, and whether it is a path at all.
 func (p *Policy) walk(path string) (Cursor, bool) {
-	c := p.Root()
+	c, spare := p.Root(), newCursor(p)
 	for path != "" {
 		var name string
 		name, path, _ = strings.Cut(path, "/")
@@ -123,7 +123,8 @@ func (p *Policy) walk(path string) (Cursor, bool) {
 		if !validName(name) {
 			return Cursor{}, false
 		}
-		c = c.child(name)
+		p.nfa.step(spare.positions(), c.positions(), name)
+		c, spare = spare, c
 	}
 	return c, true
 }
