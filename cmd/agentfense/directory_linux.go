@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
@@ -41,9 +42,14 @@ func resolveDir(path string) (*directory, error) {
 	return &directory{path: real, device: uint64(sys.Dev), inode: sys.Ino}, nil
 }
 
-// codebaseName is the directory's own name, as text.
+// codebaseName is the directory's own name, as plain text.
 func (d *directory) codebaseName() string {
-	return strings.ToValidUTF8(filepath.Base(d.path), "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(filepath.Base(d.path), "?"))
 }
 
 // ingest has the daemon read the directory into the codebase.

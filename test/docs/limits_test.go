@@ -1,0 +1,67 @@
+package docs
+
+import (
+	"go/constant"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestLimitsAreDocumented holds the numbers in docs/limits.md to those in the
+// source.
+func TestLimitsAreDocumented(t *testing.T) {
+	page := readPage(t, "docs/limits.md")
+	for row, tt := range map[string]struct{ dir, name string }{
+		"rules of a policy":                             {"policy", "MaxRules"},
+		"bytes of a pattern":                            {"policy", "MaxPattern"},
+		"alternatives that the braces":                  {"policy", "maxAlternatives"},
+		"mounts that a plan may need":                   {"policy", "MaxPlan"},
+		"entries of a snapshot":                         {"sandboxd/store/tree", "MaxNodes"},
+		"bytes of a name":                               {"sandboxd/store/tree", "MaxName"},
+		"bytes of a path":                               {"sandboxd/store/tree", "MaxPath"},
+		"arguments of a command":                        {"sandboxd/api", "maxArgs"},
+		"variables of a command":                        {"sandboxd/api", "maxEnv"},
+		"labels of a sandbox":                           {"sandboxd/api", "maxLabels"},
+		"bytes of a codebase's name":                    {"sandboxd/api", "maxName"},
+		"entries of one page":                           {"sandboxd/api", "maxPage"},
+		"entries of one file listing":                   {"sandboxd/runtime/native", "maxListing"},
+		"processes and threads, if not said":            {"sandboxd/runtime", "DefaultPids"},
+		"`/tmp` and `/home/agent` (in memory, private)": {"sandboxd/runtime/native", "defaultTmpSize"},
+		"`/dev/shm`":                                    {"sandboxd/runtime/native", "defaultShmSize"},
+	} {
+		c, ok := constants(t, tt.dir)[tt.name]
+		if !ok {
+			t.Errorf("%s has no constant %s any more", tt.dir, tt.name)
+			continue
+		}
+		n, exact := constant.Int64Val(value(t, c.expr))
+		if !exact {
+			t.Errorf("%s.%s is not a number", tt.dir, tt.name)
+		}
+		_, line, found := strings.Cut(page, "| "+row)
+		line, _, _ = strings.Cut(line, "\n")
+		if !found || !strings.Contains(line, thousands(n)) && !strings.Contains(line, binary(n)) {
+			t.Errorf("docs/limits.md: the row %q should say %s (%s in %s)", row, thousands(n), tt.name, tt.dir)
+		}
+	}
+}
+
+// thousands writes 16777216 as 16,777,216.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// binary writes 268435456 as 256 MiB.
+func binary(n int64) string {
+	switch {
+	case n > 0 && n%(1<<30) == 0:
+		return strconv.FormatInt(n>>30, 10) + " GiB"
+	case n > 0 && n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + " MiB"
+	}
+	return thousands(n)
+}
