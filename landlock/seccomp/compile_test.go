@@ -130,7 +130,8 @@ func TestProgramAnswersAsTheRulesForAnyCall(t *testing.T) {
 			if r, ok := byNumber[n]; ok {
 				want = r.answer(c.Args)
 			}
-			if n&foreignBit != 0 && n != all32 {
+			// libseccomp leaves -1 alone, with which tracers skip a call.
+			if foreignBit != 0 && n >= foreignBit && n != all32 {
 				want = KillProcess
 			}
 			got, _, err := p.Run(c)
