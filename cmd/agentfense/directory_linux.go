@@ -27,11 +27,12 @@ func resolveDir(path string) (*directory, error) {
 	if err != nil {
 		return nil, usagef("--dir: %w", err)
 	}
-	real, err := filepath.EvalSymlinks(abs)
+	// The daemon follows no link; it gets the inode to see that this is it.
+	target, err := filepath.EvalSymlinks(abs) //nolint:forbidigo // the user's own path, before anything is trusted
 	if err != nil {
 		return nil, usagef("--dir: %w", err)
 	}
-	st, err := os.Stat(real)
+	st, err := os.Stat(target)
 	if err != nil {
 		return nil, usagef("--dir: %w", err)
 	}
@@ -39,7 +40,7 @@ func resolveDir(path string) (*directory, error) {
 		return nil, usagef("--dir: %s is not a directory", quoteName(path))
 	}
 	sys := st.Sys().(*syscall.Stat_t)
-	return &directory{path: real, device: uint64(sys.Dev), inode: sys.Ino}, nil
+	return &directory{path: target, device: sys.Dev, inode: sys.Ino}, nil
 }
 
 // codebaseName is the directory's own name, as plain text.

@@ -45,8 +45,7 @@ func (e *noDaemonError) Unwrap() error { return e.err }
 
 // errnoOf is the errno in err, which says the same in fewer words.
 func errnoOf(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}
 	return err

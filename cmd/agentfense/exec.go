@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 )
@@ -47,10 +46,6 @@ func (a *app) execIn(ctx context.Context, f *programFlags, verbose bool, id stri
 		stdin: a.stdin, stdout: a.stdout, stderr: a.stderr,
 	}
 	exit, err := run.run(ctx)
-	var sig *signalError
-	if errors.As(err, &sig) {
-		return &exitError{code: codeSignalBase + int(sig.signal)}
-	}
 	if err != nil {
 		return commandError(err, f.timeout.text)
 	}

@@ -49,8 +49,10 @@ func startFake(socket string) (*fakeDaemon, error) {
 		changes: []*sandboxv1.Change{
 			{Path: []byte("/a\x1b[31m\xff"), Operation: sandboxv1.Change_OPERATION_ADDED, Kind: sandboxv1.TreeEntry_KIND_FILE, Size: 5},
 			{Path: []byte("/secret"), Operation: sandboxv1.Change_OPERATION_MODIFIED, Kind: sandboxv1.TreeEntry_KIND_FILE, Shadowed: true},
-			{Path: []byte("/src"), Operation: sandboxv1.Change_OPERATION_DELETED, Kind: sandboxv1.TreeEntry_KIND_DIRECTORY, Refused: true,
-				Rule: &sandboxv1.RuleRef{Index: 2, Pattern: "/src/**", Permission: sandboxv1.Permission_PERMISSION_READ, Priority: 7}},
+			{
+				Path: []byte("/src"), Operation: sandboxv1.Change_OPERATION_DELETED, Kind: sandboxv1.TreeEntry_KIND_DIRECTORY, Refused: true,
+				Rule: &sandboxv1.RuleRef{Index: 2, Pattern: "/src/**", Permission: sandboxv1.Permission_PERMISSION_READ, Priority: 7},
+			},
 		},
 	}
 	sandboxv1.RegisterSandboxServiceServer(f.server, f)
@@ -254,7 +256,8 @@ func (f *fakeDaemon) serve(stream grpc.BidiStreamingServer[sandboxv1.ExecInput, 
 		return refuse(codes.NotFound, "COMMAND_NOT_FOUND", "%v", err)
 	}
 	kill := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	defer context.AfterFunc(stream.Context(), kill)()
+	stop := context.AfterFunc(stream.Context(), kill)
+	defer stop()
 	timedOut := make(chan struct{})
 	if timeout > 0 {
 		defer time.AfterFunc(timeout, func() { close(timedOut); kill() }).Stop()

@@ -29,8 +29,8 @@ const (
 // findDaemon looks for sandboxd beside our own executable, then in PATH.
 func findDaemon() (string, error) {
 	if self, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(self); err == nil {
-			self = real
+		if target, err := filepath.EvalSymlinks(self); err == nil { //nolint:forbidigo // our own program
+			self = target
 		}
 		beside := filepath.Join(filepath.Dir(self), daemonName)
 		if st, err := os.Stat(beside); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
@@ -67,7 +67,7 @@ func startPrivate(ctx context.Context) (d *privateDaemon, c *client, err error) 
 	d = &privateDaemon{dir: dir, exited: make(chan struct{})}
 	defer func() {
 		if err != nil {
-			d.stop()
+			err = errors.Join(err, d.stop())
 		}
 	}()
 	if err := d.start(path); err != nil {
@@ -108,7 +108,7 @@ func (d *privateDaemon) start(path string) error {
 		return err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(path,
+	d.cmd = exec.Command(path, //nolint:forbidigo,noctx // it outlives the context; stop ends it
 		"--state-dir", filepath.Join(d.dir, "state"),
 		"--run-dir", filepath.Join(d.dir, "run"))
 	d.cmd.Stdout, d.cmd.Stderr = log, log
@@ -148,8 +148,7 @@ func (d *privateDaemon) await(ctx context.Context) (*client, error) {
 		case <-d.exited:
 			return nil, d.failure("did not start")
 		case <-ctx.Done():
-			var sig *signalError
-			if errors.As(context.Cause(ctx), &sig) {
+			if sig, ok := errors.AsType[*signalError](context.Cause(ctx)); ok {
 				return nil, sig
 			}
 			return nil, d.failure("did not start: " + context.Cause(ctx).Error())

@@ -231,8 +231,7 @@ func (r *newRun) cleanup() error {
 
 // explain adds what a person needs to know to a failure of the run.
 func (r *newRun) explain(err error) error {
-	var sig *signalError
-	if errors.As(err, &sig) {
+	if sig, ok := errors.AsType[*signalError](err); ok {
 		return &exitError{code: codeSignalBase + int(sig.signal)}
 	}
 	if r.daemon != nil && r.daemon.gone() {

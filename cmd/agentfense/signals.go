@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -46,10 +47,10 @@ func (s *signals) during(ctx context.Context, f func(context.Context) error) err
 	err := f(ctx)
 	close(done)
 	<-finished
-	if cause, ok := context.Cause(ctx).(*signalError); ok {
-		cancel(nil)
-		return cause
-	}
+	sig, caught := errors.AsType[*signalError](context.Cause(ctx))
 	cancel(nil)
+	if caught {
+		return sig
+	}
 	return err
 }
