@@ -1,6 +1,9 @@
 package policy
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // bitset is a set of positions.
 type bitset []uint64
@@ -135,9 +138,9 @@ func (a alternative) coversBelow() bool {
 // endsInAnyName reports whether a fresh name can be the first that matches on
 // its way down.
 func (a alternative) endsInAnyName() bool {
-	for i := len(a) - 1; i >= 0; i-- {
-		if a[i].kind != anyDepth {
-			return a[i].kind == anyName
+	for _, c := range slices.Backward(a) {
+		if c.kind != anyDepth {
+			return c.kind == anyName
 		}
 	}
 	return true

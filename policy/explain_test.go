@@ -21,11 +21,15 @@ func TestExplain(t *testing.T) {
 		says    []string
 	}{
 		"the deciding rule and those it outranks": {
-			"/output/.env", none, []int{4, 1, 0}, false, false,
+			"/output/.env", none,
+			[]int{4, 1, 0},
+			false, false,
 			[]string{"/output/.env: none\n", "decided by rule 4: **/.env* none@100 (preset agent-safe)\n", "outranks   rule 1"},
 		},
 		"a write rule on single files": {
-			"/docs/a.md", write, []int{9, 0}, true, true,
+			"/docs/a.md", write,
+			[]int{9, 0},
+			true, true,
 			[]string{"decided by rule 9: **/*.md write@5\n", "modifiable in place; new names need a directory rule"},
 		},
 		"a single file of type file":       {"/one", write, []int{12, 0}, true, true, []string{"file /one write@5"}},

@@ -184,6 +184,39 @@ func TestPlansAsTheReference(t *testing.T) {
 	})
 }
 
+// TestHiddenEntriesLeaveNoTraceInPlans: whoever compares two sandboxes cannot
+// learn from their mounts what the codebase hides.
+func TestHiddenEntriesLeaveNoTraceInPlans(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules, p := drawPolicy(t)
+		tree := drawTree(t)
+		var shown []string
+		var collect func(node uint32, path []string)
+		collect = func(node uint32, path []string) {
+			for _, c := range tree.children[node] {
+				below := append(slices.Clone(path), tree.names[c])
+				if refDecide(rules, below).Level > policy.None {
+					end := ""
+					if tree.dirs[c] {
+						end = "/"
+					}
+					shown = append(shown, strings.Join(below, "/")+end)
+				}
+				collect(c, below)
+			}
+		}
+		collect(0, nil)
+		got, err := p.Plan(tree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := p.Plan(newFakeTree(shown...))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("Plan() =\n%+v, and without the hidden entries\n%+v, %v", got, want, err)
+		}
+	})
+}
+
 func TestRevealsWhatIsVisibleBelow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rules, p := drawPolicy(t)

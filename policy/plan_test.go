@@ -29,11 +29,13 @@ func TestPlan(t *testing.T) {
 			both("development"), []string{"a/.env", ".env", "secrets/x"}, policy.Plan{Writable: []string{"/"}},
 		},
 		"agent-safe writes where it may": {
-			both("agent-safe"), []string{"a/b", "output/x", "tmp/y/z", "secrets/x"},
+			both("agent-safe"),
+			[]string{"a/b", "output/x", "tmp/y/z", "secrets/x"},
 			policy.Plan{Writable: []string{"/output", "/tmp"}},
 		},
 		"agent-safe makes what is not there": {
-			both("agent-safe"), []string{"a", "tmp/"},
+			both("agent-safe"),
+			[]string{"a", "tmp/"},
 			policy.Plan{Writable: []string{"/output", "/tmp"}, Created: []string{"/output"}},
 		},
 		"/output/* makes the directory": {
@@ -45,11 +47,13 @@ func TestPlan(t *testing.T) {
 			policy.Plan{Writable: []string{"/output"}, Created: []string{"/output"}},
 		},
 		"/output/* alone makes it where it exists and is empty, as the view hides it": {
-			rules(glob("/output/*", write, 0)), []string{"output/"},
+			rules(glob("/output/*", write, 0)),
+			[]string{"output/"},
 			policy.Plan{Writable: []string{"/output"}, Created: []string{"/output"}},
 		},
 		"/output/* alone finds it where something in it is visible": {
-			rules(glob("/output/*", write, 0)), []string{"output/a"},
+			rules(glob("/output/*", write, 0)),
+			[]string{"output/a"},
 			policy.Plan{Writable: []string{"/output"}},
 		},
 		"type directory makes the directory": {
@@ -74,11 +78,13 @@ func TestPlan(t *testing.T) {
 			policy.Plan{Writable: []string{"/*"}, Created: []string{"/*"}},
 		},
 		"parents are made": {
-			rules(glob("/a/b/c/**", write, 0)), []string{"a/x"},
+			rules(glob("/a/b/c/**", write, 0)),
+			[]string{"a/x"},
 			policy.Plan{Writable: []string{"/a/b/c"}, Created: []string{"/a", "/a/b", "/a/b/c"}},
 		},
 		"parents that are visible are not": {
-			both("read-only", glob("/a/b/c/**", write, 0)), []string{"a/x"},
+			both("read-only", glob("/a/b/c/**", write, 0)),
+			[]string{"a/x"},
 			policy.Plan{Writable: []string{"/a/b/c"}, Created: []string{"/a/b", "/a/b/c"}},
 		},
 		"nothing is made where the rule loses": {
@@ -91,7 +97,8 @@ func TestPlan(t *testing.T) {
 			rules(glob("/output/**", write, 0)), []string{"output"}, policy.Plan{Files: []string{"/output"}},
 		},
 		"a hidden file in its place does not exist": {
-			rules(glob("/a/b/**", write, 0)), []string{"a"},
+			rules(glob("/a/b/**", write, 0)),
+			[]string{"a"},
 			policy.Plan{Writable: []string{"/a/b"}, Created: []string{"/a", "/a/b"}},
 		},
 		"what is made in a writable directory is covered by it": {
@@ -103,15 +110,18 @@ func TestPlan(t *testing.T) {
 			policy.Plan{Writable: []string{"/", "/a/b"}, Created: []string{"/a", "/a/b"}, Protected: []string{"/a"}},
 		},
 		"entries below write are protected": {
-			rules(glob("/out/**", write, 0), glob("**/*.lock", read, 1), glob("/out/v", view, 1)), []string{"out/a.lock", "out/b", "out/v", "x.lock"},
+			rules(glob("/out/**", write, 0), glob("**/*.lock", read, 1), glob("/out/v", view, 1)),
+			[]string{"out/a.lock", "out/b", "out/v", "x.lock"},
 			policy.Plan{Writable: []string{"/out"}, Protected: []string{"/out/a.lock", "/out/v"}},
 		},
 		"entries below write further down are protected as well": {
-			rules(glob("/out/**", write, 0), glob("**/*.lock", read, 1)), []string{"out/a/b/c.lock"},
+			rules(glob("/out/**", write, 0), glob("**/*.lock", read, 1)),
+			[]string{"out/a/b/c.lock"},
 			policy.Plan{Writable: []string{"/out"}, Protected: []string{"/out/a/b/c.lock"}},
 		},
 		"directories below write are protected once": {
-			rules(glob("/out/**", write, 0), glob("/out/keep/**", read, 1)), []string{"out/keep/a/b", "out/keep/c"},
+			rules(glob("/out/**", write, 0), glob("/out/keep/**", read, 1)),
+			[]string{"out/keep/a/b", "out/keep/c"},
 			policy.Plan{Writable: []string{"/out"}, Protected: []string{"/out/keep"}},
 		},
 		"what is writable in a protected directory is listed again": {
@@ -120,37 +130,44 @@ func TestPlan(t *testing.T) {
 			policy.Plan{Writable: []string{"/out", "/out/keep/w"}, Protected: []string{"/out/keep"}, Files: []string{"/out/keep/r.md"}},
 		},
 		"a writable directory that is read itself stays put": {
-			rules(glob("/out/**", write, 0), glob("/out/keep", read, 1)), []string{"out/keep/a"},
+			rules(glob("/out/**", write, 0), glob("/out/keep", read, 1)),
+			[]string{"out/keep/a"},
 			policy.Plan{Writable: []string{"/out", "/out/keep"}},
 		},
 		"a directory of level write in which nothing can be made is protected": {
-			rules(glob("/out/**", write, 0), glob("/out/a/*", none, 1)), []string{"out/a/b", "out/c"},
+			rules(glob("/out/**", write, 0), glob("/out/a/*", none, 1)),
+			[]string{"out/a/b", "out/c"},
 			policy.Plan{Writable: []string{"/out"}, Protected: []string{"/out/a"}},
 		},
 		"so it is in a writable root": {
-			both("full-access", glob("/a/b/*", none, 1)), []string{"a/b/"},
+			both("full-access", glob("/a/b/*", none, 1)),
+			[]string{"a/b/"},
 			policy.Plan{Writable: []string{"/"}, Protected: []string{"/a/b"}},
 		},
 		"a bare directory in a writable one is protected": {
-			rules(glob("/out/**", write, 0), glob("/out/h/**", none, 1), glob("/out/h/pub", read, 2)), []string{"out/h/pub", "out/h/x"},
+			rules(glob("/out/**", write, 0), glob("/out/h/**", none, 1), glob("/out/h/pub", read, 2)),
+			[]string{"out/h/pub", "out/h/x"},
 			policy.Plan{Writable: []string{"/out"}, Protected: []string{"/out/h"}},
 		},
 		"a bare directory in a readable one is not listed": {
 			rules(glob("**/*", read, 0), glob("/h/**", none, 1), glob("/h/pub", read, 2)), []string{"h/pub", "h/x"}, policy.Plan{},
 		},
 		"a hidden directory in a writable one is not listed": {
-			rules(glob("/out/**", write, 0), glob("/out/h/**", none, 1), glob("/out/h/pub", read, 2)), []string{"out/h/x"},
+			rules(glob("/out/**", write, 0), glob("/out/h/**", none, 1), glob("/out/h/pub", read, 2)),
+			[]string{"out/h/x"},
 			policy.Plan{Writable: []string{"/out"}},
 		},
 		"single files are listed": {
-			both("read-only", glob("**/*.md", write, 0)), []string{"a.md", "d/b.md", "d/c"},
+			both("read-only", glob("**/*.md", write, 0)),
+			[]string{"a.md", "d/b.md", "d/c"},
 			policy.Plan{Files: []string{"/a.md", "/d/b.md"}},
 		},
 		"a single file in a bare directory is listed": {
 			rules(glob("/d/e/a", write, 0)), []string{"d/e/a", "d/b"}, policy.Plan{Files: []string{"/d/e/a"}},
 		},
 		"single files in writable directories are not": {
-			both("agent-safe", glob("**/*.md", write, 5)), []string{"output/a.md", "tmp/x", "b.md"},
+			both("agent-safe", glob("**/*.md", write, 5)),
+			[]string{"output/a.md", "tmp/x", "b.md"},
 			policy.Plan{Writable: []string{"/output", "/tmp"}, Files: []string{"/b.md"}},
 		},
 		"a directory that a file rule names is no file": {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -100,15 +102,17 @@ func (r Rule) String() string {
 	return b.String()
 }
 
-// quoteIfNeeded keeps bytes that could fool a terminal out of messages.
+// quoteIfNeeded keeps what could fool a terminal or a reader out of messages.
 func quoteIfNeeded(s string) string {
 	const most = 200
 	cut := ""
 	if len(s) > most {
 		s, cut = s[:most], "..."
 	}
-	if q := strconv.Quote(s); s == "" || q != `"`+s+`"` && strconv.CanBackquote(s) == false || strings.ContainsAny(s, " \t`") {
-		return q + cut
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool {
+		return r == ' ' || r == '"' || r == utf8.RuneError || !unicode.IsPrint(r)
+	}) {
+		s = strconv.Quote(s)
 	}
 	return s + cut
 }

@@ -172,6 +172,8 @@ func TestRuleString(t *testing.T) {
 		`"/\x1b[2J" read@0`:                     glob("/\x1b[2J", read, 0),
 		`"/\xff" read@0`:                        glob("/\xff", read, 0),
 		`/\* read@0`:                            glob(`/\*`, read, 0),
+		`"/a\u202eb" read@0`:                    glob("/a\u202eb", read, 0),
+		`"" read@0`:                             glob("", read, 0),
 		"/é read@0":                             glob("/é", read, 0),
 	} {
 		if got := rule.String(); got != want {
