@@ -105,8 +105,10 @@ func (v *View) Lookup(_ <-chan struct{}, header *gofuse.InHeader, name string, o
 	if !status.Ok() {
 		return status
 	}
-	n, ok := v.tree.Child(dir.node, name)
-	if ok {
+	if len(name) > tree.MaxName {
+		return gofuse.Status(syscall.ENAMETOOLONG)
+	}
+	if n, ok := v.tree.Child(dir.node, name); ok {
 		if s := v.verdicts.standing(n); s.visible() {
 			hash := v.verdicts.directory(dir.node).hash.child(name)
 			v.describe(entry{n, s}, hash.inode(), out)
