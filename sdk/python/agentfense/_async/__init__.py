@@ -1,0 +1,1 @@
+"""The async surface. Written by hand; _sync is generated from it."""

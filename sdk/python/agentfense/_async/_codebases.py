@@ -1,0 +1,164 @@
+"""The client's calls about codebases."""
+
+import os
+import uuid
+from typing import IO, AsyncIterator, Iterable, List, Optional, Union
+
+from .. import _methods as methods
+from .. import _types as t
+from .. import _wire
+from .._errors import InvalidConfigurationError
+from .._failure import About
+from .._gen import codebase_pb2 as cb
+from . import _upload
+from ._connection import AsyncConnection
+
+_CHUNK = 256 << 10
+_PAGE = 500
+
+Content = Union[str, bytes, IO[bytes]]
+
+
+async def pieces(content: Content) -> AsyncIterator[bytes]:
+    """Text, bytes or an open binary file in pieces of bounded size."""
+    if isinstance(content, (str, bytes, bytearray, memoryview)):
+        data = memoryview(_wire.raw(content) if isinstance(content, str) else content)
+        for first in range(0, len(data), _CHUNK):
+            yield bytes(data[first : first + _CHUNK])
+        return
+    while True:
+        piece = content.read(_CHUNK)
+        if not piece:
+            return
+        yield piece
+
+
+def check_directory(path: "Union[str, os.PathLike[str]]") -> str:
+    """The path as text; a ValueError if it is not a directory that can be read."""
+    try:
+        directory = os.fsdecode(path)
+    except TypeError:
+        raise InvalidConfigurationError(f"path {path!r} is not a path") from None
+    if "\0" in directory or not os.path.exists(directory):
+        raise InvalidConfigurationError(f"path {directory!r} does not exist")
+    if not os.path.isdir(directory):
+        raise InvalidConfigurationError(f"path {directory!r} is not a directory")
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise InvalidConfigurationError(f"path {directory!r} may not be read")
+    return directory
+
+
+class AsyncCodebaseCalls:
+    """Create, fill, read and delete codebases."""
+
+    _connection: AsyncConnection
+
+    async def create_codebase(self, name: str, owner_id: Optional[str] = None) -> t.Codebase:
+        request = cb.CreateCodebaseRequest(
+            name=name, owner_id=owner_id, request_id=uuid.uuid4().hex
+        )
+        answer = await self._connection.unary(methods.CREATE_CODEBASE, request, About(), again=True)
+        return _wire.codebase(answer)
+
+    async def get_codebase(self, codebase_id: str) -> t.Codebase:
+        answer = await self._connection.unary(
+            methods.GET_CODEBASE,
+            cb.GetCodebaseRequest(codebase_id=codebase_id),
+            About(codebase_id=codebase_id),
+            again=True,
+        )
+        return _wire.codebase(answer)
+
+    async def list_codebases(self, owner_id: Optional[str] = None) -> List[t.Codebase]:
+        """All codebases of the caller, or those with this owner_id."""
+        found: List[t.Codebase] = []
+        request = cb.ListCodebasesRequest(owner_id=owner_id, page_size=_PAGE)
+        while True:
+            answer = await self._connection.unary(
+                methods.LIST_CODEBASES, request, About(), again=True
+            )
+            found.extend(_wire.codebase(message) for message in answer.codebases)
+            if not answer.next_page_token:
+                return found
+            request.page_token = answer.next_page_token
+
+    async def delete_codebase(self, codebase_id: str) -> None:
+        """Deletes the codebase. Sandboxes made from it keep their snapshot."""
+        await self._connection.unary(
+            methods.DELETE_CODEBASE,
+            cb.DeleteCodebaseRequest(codebase_id=codebase_id),
+            About(codebase_id=codebase_id),
+        )
+
+    async def upload_directory(
+        self,
+        codebase_id: str,
+        path: "Union[str, os.PathLike[str]]",
+        *,
+        permissions: Optional[Iterable[t.RuleLike]] = None,
+        ignore_patterns: Optional[Iterable[str]] = None,
+    ) -> t.Codebase:
+        """Makes the directory the codebase's next snapshot.
+
+        What the rules hide is left out; without rules nothing is hidden. The
+        result's ``ingest`` tells what went in and what did not.
+        """
+        rules = [t.PermissionRule.of(rule) for rule in permissions or ()]
+        directory = check_directory(path)
+        return await _upload.upload_directory(
+            self._connection, codebase_id, directory, rules, ignore_patterns
+        )
+
+    async def upload_file(
+        self, codebase_id: str, file_path: str, content: Content, *, mode: int = 0
+    ) -> t.UploadResult:
+        """Stores one file. A mode of 0 keeps an existing file's and is 0644 for a new one."""
+        path = _wire.path_bytes(file_path)
+        metadata = cb.UploadChunk.Metadata(
+            codebase_id=codebase_id,
+            file_path=path.decode("utf-8", "replace"),
+            file_path_bytes=path,
+            mode=mode,
+        )
+        if isinstance(content, str):
+            content = _wire.raw(content)
+        if isinstance(content, (bytes, bytearray)):
+            metadata.total_size = len(content)
+
+        async def chunks() -> AsyncIterator[cb.UploadChunk]:
+            yield cb.UploadChunk(metadata=metadata)
+            async for piece in pieces(content):
+                yield cb.UploadChunk(data=piece)
+
+        about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="upload")
+        answer = await self._connection.send(methods.UPLOAD_FILES, chunks(), about)
+        return _wire.upload_result(answer)
+
+    async def download_file(self, codebase_id: str, file_path: str) -> bytes:
+        """The file's content in the codebase's newest snapshot."""
+        path = _wire.path_bytes(file_path)
+        request = cb.DownloadFileRequest(
+            codebase_id=codebase_id,
+            file_path=path.decode("utf-8", "replace"),
+            file_path_bytes=path,
+        )
+        about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="read")
+        data: List[bytes] = []
+        async for chunk in self._connection.answers(methods.DOWNLOAD_FILE, request, about):
+            data.append(chunk.data)
+        return b"".join(data)
+
+    async def list_files(
+        self, codebase_id: str, path: str = "", recursive: bool = False
+    ) -> List[t.FileInfo]:
+        """What lies in a directory of the codebase's newest snapshot."""
+        raw = _wire.path_bytes(path)
+        request = cb.ListFilesRequest(
+            codebase_id=codebase_id,
+            path=raw.decode("utf-8", "replace"),
+            path_bytes=raw,
+            recursive=recursive,
+        )
+        about = About(codebase_id=codebase_id, path=path, operation="list")
+        answer = await self._connection.unary(methods.LIST_FILES, request, about, again=True)
+        return [_wire.file_info(message) for message in answer.files]

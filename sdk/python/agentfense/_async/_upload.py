@@ -1,0 +1,161 @@
+"""A local directory becomes a codebase's next snapshot, read by the server or sent to it."""
+
+import os
+from typing import AsyncIterator, Iterable, List, Optional, Sequence
+
+from .. import _errors as errors
+from .. import _methods as methods
+from .. import _walk, _wire
+from .._errors import UploadError
+from .._failure import About
+from .._gen import codebase_pb2 as cb
+from .._reduce import IngestReducer, TreeReducer, ingested
+from .._types import Codebase, PermissionRule
+from . import _flavor
+from ._connection import AsyncConnection
+
+_ATTEMPTS = 5
+_DIGEST_BATCH = 4096
+
+
+async def upload_directory(
+    connection: AsyncConnection,
+    codebase_id: str,
+    path: str,
+    rules: Sequence[PermissionRule],
+    ignore_patterns: Optional[Iterable[str]],
+) -> Codebase:
+    """Stores the directory; what the rules hide never leaves it.
+
+    Over a unix socket the server reads the directory itself, as the caller.
+    Where it cannot see the same directory, the content that it lacks is sent.
+    """
+    options = cb.IngestOptions(
+        permissions=_wire.rules_out(rules), ignore_patterns=list(ignore_patterns or ())
+    )
+    about = About(codebase_id=codebase_id, path=path, operation="upload")
+    if connection.endpoint.socket_path:
+        try:
+            return await _ingest(connection, codebase_id, path, options, about)
+        except errors.NotSupportedError:
+            pass
+        except errors.SandboxError as e:
+            if e.reason not in ("DIRECTORY_MISMATCH", "LOCAL_ONLY"):
+                raise
+    return await _upload(connection, codebase_id, path, options, about)
+
+
+async def _ingest(
+    connection: AsyncConnection,
+    codebase_id: str,
+    path: str,
+    options: cb.IngestOptions,
+    about: About,
+) -> Codebase:
+    directory = os.path.realpath(path)
+    st = os.stat(directory)
+    request = cb.IngestDirectoryRequest(
+        codebase_id=codebase_id,
+        directory=os.fsencode(directory),
+        device=st.st_dev,
+        inode=st.st_ino,
+        options=options,
+    )
+    reducer = IngestReducer()
+    async for progress in connection.answers(methods.INGEST_DIRECTORY, request, about):
+        reducer.feed(progress)
+    return reducer.codebase()
+
+
+async def _upload(
+    connection: AsyncConnection,
+    codebase_id: str,
+    path: str,
+    options: cb.IngestOptions,
+    about: About,
+) -> Codebase:
+    root = os.fsencode(os.path.realpath(path))
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await _Upload(connection, codebase_id, root, options, about).run()
+        except _walk.Changed as e:
+            if attempt == _ATTEMPTS:
+                name = os.fsdecode(e.path)
+                message = f"cannot read {name}: it keeps changing"
+                raise UploadError(message, codebase_id=codebase_id, file_path=name) from None
+    raise AssertionError("not reached")
+
+
+class _Upload:
+    """One attempt at UploadTree: manifest, wanted, digests, missing, contents."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        codebase_id: str,
+        root: bytes,
+        options: cb.IngestOptions,
+        about: About,
+    ) -> None:
+        self._connection = connection
+        self._codebase_id = codebase_id
+        self._options = options
+        self._about = about
+        self._walk = _walk.walk(root)
+        # Lists that the server sent; None means that it will send no more.
+        self._lists: _flavor.Mailbox[Optional[List[int]]] = _flavor.Mailbox()
+        self._failure: Optional[Exception] = None
+
+    async def run(self) -> Codebase:
+        reducer = TreeReducer()
+        answers = self._connection.converse(methods.UPLOAD_TREE, self._requests(), self._about)
+        try:
+            async for answer in answers:
+                complete = reducer.feed(answer)
+                if complete is not None:
+                    await self._lists.put(complete)
+        except errors.SandboxError:
+            # What went wrong while reading files is the cause, not the call's end.
+            if self._failure is None:
+                raise
+        finally:
+            await self._lists.put(None)
+        if self._failure is not None:
+            raise self._failure
+        if reducer.result is None:
+            raise UploadError("the server ended the upload without a result")
+        _walk.add_special(reducer.result, self._walk.special)
+        return ingested(reducer.result)
+
+    async def _requests(self) -> AsyncIterator[cb.UploadTreeRequest]:
+        """The requests; a failure to read ends them and is kept for run."""
+        try:
+            async for request in self._steps():
+                yield request
+        except Exception as e:
+            self._failure = e
+
+    async def _steps(self) -> AsyncIterator[cb.UploadTreeRequest]:
+        walk = self._walk
+        options = cb.IngestOptions()
+        options.CopyFrom(self._options)
+        # The server sees no .sandboxignore before it has asked for contents.
+        options.ignore_patterns[:] = [*walk.ignore, *self._options.ignore_patterns]
+        start = cb.UploadTreeRequest.Start(codebase_id=self._codebase_id, options=options)
+        yield cb.UploadTreeRequest(start=start)
+        for message in _walk.manifest(walk.entries):
+            yield message
+        wanted = await self._lists.get()
+        if wanted is None:
+            return
+        known = {}
+        for first in range(0, max(len(wanted), 1), _DIGEST_BATCH):
+            batch = wanted[first : first + _DIGEST_BATCH]
+            for index in batch:
+                known[index] = _walk.digest(walk.root, walk.entries[index])
+                await _flavor.breathe()
+            last = first + _DIGEST_BATCH >= len(wanted)
+            yield _walk.digests([known[index] for index in batch], last)
+        for index in await self._lists.get() or ():
+            for message in _walk.contents(walk.root, walk.entries[index], known[index]):
+                yield message

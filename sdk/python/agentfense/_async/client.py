@@ -1,0 +1,45 @@
+"""The low-level client: one method a call of the wire contract."""
+
+from typing import Optional
+
+from .. import _methods as methods
+from .. import _types as t
+from .. import _wire
+from .._failure import About
+from .._gen import sandbox_pb2 as sb
+from ._codebases import AsyncCodebaseCalls
+from ._connection import AsyncConnection
+from ._sandboxes import AsyncSandboxCalls
+
+
+class AsyncSandboxClient(AsyncCodebaseCalls, AsyncSandboxCalls):
+    """A connection to one server.
+
+    ``endpoint`` is ``unix:///path`` or ``host:port``; without one it is
+    AGENTFENSE_ENDPOINT, else unix:///run/agentfense/api.sock. Nothing is opened
+    before the first call.
+    """
+
+    def __init__(self, endpoint: Optional[str] = None, secure: bool = False) -> None:
+        self._connection = AsyncConnection(endpoint, secure)
+
+    @property
+    def endpoint(self) -> str:
+        return str(self._connection.endpoint)
+
+    async def server_info(self) -> t.ServerInfo:
+        """The server's version, its kernel, and the protection that the host cannot give."""
+        answer = await self._connection.unary(
+            methods.GET_INFO, sb.GetInfoRequest(), About(), again=True
+        )
+        return _wire.server_info(answer)
+
+    async def close(self) -> None:
+        """Closes the connection; closing twice is no error."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> "AsyncSandboxClient":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()

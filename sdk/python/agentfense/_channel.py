@@ -1,0 +1,27 @@
+"""How channels are set up. Imported before any other module that imports gRPC."""
+
+import os
+from typing import List, Tuple, Union
+
+# Without it a process that was forked after a call cannot make calls of its
+# own. gRPC reads it when it is imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
+# What goes wrong comes as an exception; gRPC need not write to stderr as well.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+Option = Tuple[str, Union[int, str]]
+
+# One answer may be large: a diff, or the output of a command.
+_MAX_MESSAGE = 256 << 20
+
+OPTIONS: List[Option] = [
+    ("grpc.max_receive_message_length", _MAX_MESSAGE),
+    ("grpc.max_send_message_length", _MAX_MESSAGE),
+    # A server that was just started is found at once, not after a minute.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+# A stream of answers is read by the thread that asks for it, by no other.
+SINGLE_THREADED: Option = ("SingleThreadedUnaryStream", 1)

@@ -1,0 +1,76 @@
+"""Where the server is, and what to say when nobody answers there."""
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import Optional
+
+from ._errors import InvalidConfigurationError
+
+ENVIRONMENT = "AGENTFENSE_ENDPOINT"
+DEFAULT = "unix:///run/agentfense/api.sock"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    # As gRPC takes it: unix:/path or host:port.
+    target: str
+    # Empty for an endpoint that is not a unix socket.
+    socket_path: str = ""
+
+    def __str__(self) -> str:
+        return f"unix://{self.socket_path}" if self.socket_path else self.target
+
+
+def resolve(endpoint: Optional[str] = None) -> Endpoint:
+    """The argument, else AGENTFENSE_ENDPOINT, else the default socket."""
+    given = endpoint or os.environ.get(ENVIRONMENT) or DEFAULT
+    path = given
+    for prefix in ("unix://", "unix:"):
+        if given.startswith(prefix):
+            path = given[len(prefix) :]
+            break
+    else:
+        if not given.startswith("/"):
+            return _tcp(given)
+    if not path.startswith("/"):
+        raise InvalidConfigurationError(
+            f"endpoint {given!r}: the path of the socket must be absolute, as in unix:///run/x.sock"
+        )
+    return Endpoint(f"unix:{path}", path)
+
+
+def _tcp(given: str) -> Endpoint:
+    target = given[len("tcp://") :] if given.startswith("tcp://") else given
+    host, colon, port = target.rpartition(":")
+    if "://" in target or not colon or not host or not port.isdigit():
+        raise InvalidConfigurationError(
+            f"endpoint {given!r} is neither unix:///path/to/socket nor host:port"
+        )
+    return Endpoint(target)
+
+
+def diagnose(endpoint: str, message: str) -> str:
+    """What to tell a user whose call found no server: the cause, then the cure."""
+    cause = message
+    if endpoint.startswith("unix://"):
+        cause = _probe(endpoint[len("unix://") :]) or message
+    if cause == "permission denied":
+        return f"may not connect to the AgentFense server at {endpoint}: {cause}"
+    if cause == message and endpoint.startswith("unix://"):
+        return f"the AgentFense server at {endpoint} went away during the call: {message}"
+    return (
+        f"no AgentFense server answers at {endpoint} ({cause}). "
+        f"Start one with `sudo sandboxd`, or name a running one with endpoint= or {ENVIRONMENT}."
+    )
+
+
+def _probe(path: str) -> str:
+    """Why the socket does not accept a connection; empty if it does."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(1)
+            s.connect(path)
+    except OSError as e:
+        return (e.strerror or str(e)).lower()
+    return ""

@@ -1,0 +1,283 @@
+"""Every exception that this package raises.
+
+Each is a :class:`SandboxError`, and also the builtin that fits, so that an
+ordinary ``except TimeoutError`` catches it::
+
+    SandboxError
+    +-- ConnectionError             (also builtins.ConnectionError)
+    +-- InvalidConfigurationError   (also ValueError)
+    +-- NotSupportedError           (also NotImplementedError)
+    +-- PermissionDeniedError       (also PermissionError)
+    +-- ResourceLimitExceededError
+    +-- CommandTimeoutError         (also TimeoutError)
+    +-- CommandExecutionError
+    +-- SandboxNotFoundError        (also LookupError)
+    +-- SandboxNotRunningError
+    +-- CodebaseError
+    |   +-- CodebaseNotFoundError   (also LookupError)
+    |   +-- FileNotFoundError       (also builtins.FileNotFoundError)
+    |   +-- UploadError
+    +-- SessionError
+        +-- SessionNotFoundError    (also LookupError)
+        +-- SessionClosedError
+
+All of them survive pickling, attributes included.
+"""
+
+import builtins
+import errno
+from typing import Mapping, Optional
+
+__all__ = [
+    "CodebaseError",
+    "CodebaseNotFoundError",
+    "CommandExecutionError",
+    "CommandTimeoutError",
+    "ConnectionError",
+    "FileNotFoundError",
+    "InvalidConfigurationError",
+    "NotSupportedError",
+    "PermissionDeniedError",
+    "ResourceLimitExceededError",
+    "SandboxError",
+    "SandboxNotFoundError",
+    "SandboxNotRunningError",
+    "SessionClosedError",
+    "SessionError",
+    "SessionNotFoundError",
+    "UploadError",
+]
+
+Details = Optional[Mapping[str, str]]
+
+
+class SandboxError(Exception):
+    """The root of all errors of this package.
+
+    ``details`` is what the server said beside its message: ``reason``, a stable
+    word, and what the error is about. ``grpc_code`` is the number of the gRPC
+    status, None where no call was made.
+    """
+
+    def __init__(
+        self, message: str, details: Details = None, grpc_code: Optional[int] = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.grpc_code = grpc_code
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def reason(self) -> str:
+        """The server's stable word for what happened; empty if it gave none."""
+        return (self.details or {}).get("reason", "")
+
+
+class ConnectionError(SandboxError, builtins.ConnectionError):
+    """No server answers at the endpoint, or it went away during a call."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        endpoint: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.endpoint = endpoint
+
+
+class InvalidConfigurationError(SandboxError, ValueError):
+    """An argument, a rule or a preset that cannot be used."""
+
+
+class NotSupportedError(SandboxError, NotImplementedError):
+    """This version, or the server that answers, does not have it."""
+
+
+class PermissionDeniedError(SandboxError, PermissionError):
+    """The policy refuses it. ``rule`` is the pattern that decided."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        operation: str = "",
+        path: Optional[str] = None,
+        rule: Optional[str] = None,
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.operation = operation
+        self.path = path
+        self.rule = rule
+        self.errno = errno.EACCES
+        self.filename = path
+
+
+class ResourceLimitExceededError(SandboxError):
+    """A limit of the server or of the sandbox is reached."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        resource_type: str = "",
+        limit: Optional[str] = None,
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.resource_type = resource_type
+        self.limit = limit
+
+
+class CommandTimeoutError(SandboxError, TimeoutError):
+    """The command ran longer than it may; it and its children were killed."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        command: str = "",
+        timeout_seconds: Optional[float] = None,
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.command = command
+        self.timeout_seconds = timeout_seconds
+
+
+class CommandExecutionError(SandboxError):
+    """The command ended with an exit code other than 0."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        command: str = "",
+        exit_code: int = 1,
+        stdout: str = "",
+        stderr: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.command = command
+        self.exit_code = exit_code
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+class SandboxNotFoundError(SandboxError, LookupError):
+    """No sandbox of the caller has this id, or has it any more."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        sandbox_id: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.sandbox_id = sandbox_id
+
+
+class SandboxNotRunningError(SandboxError):
+    """The call needs a sandbox in another status than ``current_status``."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        sandbox_id: str = "",
+        current_status: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.sandbox_id = sandbox_id
+        self.current_status = current_status
+
+
+class CodebaseError(SandboxError):
+    """Something about a codebase; the root of the errors below it."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        codebase_id: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.codebase_id = codebase_id
+
+
+class CodebaseNotFoundError(CodebaseError, LookupError):
+    """No codebase of the caller has this id."""
+
+
+class FileNotFoundError(CodebaseError, builtins.FileNotFoundError):
+    """The file does not exist, or the policy hides it."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        codebase_id: str = "",
+        file_path: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code, codebase_id=codebase_id)
+        self.file_path = file_path
+        self.errno = errno.ENOENT
+        self.filename = file_path
+
+
+class UploadError(CodebaseError):
+    """A file or a directory could not be stored."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        codebase_id: str = "",
+        file_path: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code, codebase_id=codebase_id)
+        self.file_path = file_path
+
+
+class SessionError(SandboxError):
+    """Something about a session; the root of the errors below it."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        session_id: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.session_id = session_id
+
+
+class SessionNotFoundError(SessionError, LookupError):
+    """No session of the caller has this id."""
+
+
+class SessionClosedError(SessionError):
+    """The session's shell has ended."""

@@ -1,0 +1,114 @@
+"""From streams to results. Pure: feed it messages, ask it for the outcome."""
+
+import codecs
+import os
+from typing import Dict, List, Optional
+
+from . import _wire
+from ._errors import SandboxError
+from ._gen import codebase_pb2 as cb
+from ._gen import sandbox_pb2 as sb
+from ._types import Codebase, Command, ExecChunk, ExecResult
+
+STDOUT, STDERR = "stdout", "stderr"
+
+
+class ExecReducer:
+    """The messages of ExecStream become chunks and, at the end, a result.
+
+    ``keep=False`` forgets the output as it goes, so a stream of any length
+    costs no memory.
+    """
+
+    def __init__(self, command: Command, keep: bool = True) -> None:
+        self._command = command
+        self._keep = keep
+        self._output: Dict[str, List[bytes]] = {STDOUT: [], STDERR: []}
+        self._exit: Optional[sb.ExecExit] = None
+
+    def feed(self, message: sb.ExecOutput) -> Optional[ExecChunk]:
+        """Takes one message in; returns its output, None if it carries none."""
+        if message.HasField("exit"):
+            self._exit = message.exit
+        if not message.data:
+            return None
+        stream = STDERR if message.type == sb.ExecOutput.OUTPUT_TYPE_STDERR else STDOUT
+        if self._keep:
+            self._output[stream].append(message.data)
+        return ExecChunk(message.data, stream)
+
+    @property
+    def exit_code(self) -> Optional[int]:
+        """None until the command has ended."""
+        return self._exit.exit_code if self._exit is not None else None
+
+    def result(self) -> ExecResult:
+        if self._exit is None:
+            raise SandboxError("the server ended the stream without an exit code")
+        return _wire.exec_exit(
+            self._exit,
+            self._command,
+            b"".join(self._output[STDOUT]),
+            b"".join(self._output[STDERR]),
+        )
+
+
+class TextSplitter:
+    """Chunks become text for callbacks; a character is never cut in two."""
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {s: decoder("replace") for s in (STDOUT, STDERR)}
+
+    def feed(self, chunk: ExecChunk) -> str:
+        return self._decoders[chunk.stream].decode(chunk)
+
+    def rest(self, stream: str) -> str:
+        return self._decoders[stream].decode(b"", final=True)
+
+
+class IngestReducer:
+    """The messages of IngestDirectory become the codebase that it made."""
+
+    def __init__(self) -> None:
+        self._result: Optional[cb.IngestResult] = None
+
+    def feed(self, message: cb.IngestProgress) -> None:
+        if message.HasField("result"):
+            self._result = message.result
+
+    def codebase(self) -> Codebase:
+        if self._result is None:
+            raise SandboxError("the server ended the stream without a result")
+        return ingested(self._result)
+
+
+def ingested(result: cb.IngestResult) -> Codebase:
+    return _wire.codebase(result.codebase, _wire.ingest_summary(result))
+
+
+class TreeReducer:
+    """The answers of UploadTree: two lists that come in parts, then the result."""
+
+    def __init__(self) -> None:
+        self._wanted: List[int] = []
+        self._missing: List[int] = []
+        self.result: Optional[cb.IngestResult] = None
+
+    def feed(self, message: cb.UploadTreeResponse) -> Optional[List[int]]:
+        """Takes one message in; returns a list once it is complete."""
+        step = message.WhichOneof("step")
+        if step == "wanted":
+            self._wanted.extend(message.wanted.entries)
+            return self._wanted if message.wanted.last else None
+        if step == "missing":
+            self._missing.extend(message.missing.entries)
+            return self._missing if message.missing.last else None
+        if step == "result":
+            self.result = message.result
+        return None
+
+
+def name_of(path: str) -> str:
+    """The name that a codebase gets from its directory."""
+    return os.path.basename(os.path.realpath(path)) or "root"

@@ -1,0 +1,371 @@
+"""The values that go in and come out, as frozen dataclasses; the enums are in _enums.
+
+Times are timezone-aware (UTC), sizes are bytes, durations are timedelta. Paths
+are text as :func:`os.fsdecode` gives it, so a name that is not UTF-8 survives
+the way there and back.
+"""
+
+import shlex
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
+
+# The enums belong to these types: modules import both from here.
+from ._enums import (
+    CommitMode as CommitMode,
+)
+from ._enums import (
+    Kind as Kind,
+)
+from ._enums import (
+    Operation as Operation,
+)
+from ._enums import (
+    PatternType as PatternType,
+)
+from ._enums import (
+    Permission as Permission,
+)
+from ._enums import (
+    RuntimeType as RuntimeType,
+)
+from ._enums import (
+    SandboxStatus as SandboxStatus,
+)
+from ._enums import (
+    SessionStatus as SessionStatus,
+)
+from ._enums import (
+    SkipReason as SkipReason,
+)
+from ._errors import CommandExecutionError, InvalidConfigurationError, PermissionDeniedError
+
+
+@dataclass(frozen=True)
+class PermissionRule:
+    """A pattern and the level that it gives."""
+
+    pattern: str
+    permission: Permission = Permission.READ
+    type: PatternType = PatternType.GLOB
+    # The higher one wins; then file, directory, glob; then the more specific
+    # pattern; then the later rule.
+    priority: int = 0
+    # The preset that the rule came from; empty for a rule of one's own. It is
+    # named in reports and decides nothing.
+    preset: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pattern, str) or not self.pattern:
+            raise InvalidConfigurationError(f"pattern {self.pattern!r} is not a non-empty string")
+        if not isinstance(self.priority, int) or not -(2**31) <= self.priority < 2**31:
+            raise InvalidConfigurationError(f"priority {self.priority!r} is not a 32-bit integer")
+        object.__setattr__(self, "permission", Permission.of(self.permission))
+        object.__setattr__(self, "type", PatternType.of(self.type))
+
+    @classmethod
+    def of(cls, rule: "RuleLike") -> "PermissionRule":
+        """The rule itself, or the one that a dict with its fields describes."""
+        if isinstance(rule, PermissionRule):
+            return rule
+        if not isinstance(rule, Mapping):
+            raise InvalidConfigurationError(
+                f"rule {rule!r} is neither a PermissionRule nor a dict with its fields"
+            )
+        try:
+            return cls(**cast(Any, rule))
+        except TypeError:
+            raise InvalidConfigurationError(
+                f"rule {dict(rule)!r}: use the keys pattern, permission, type and priority"
+            ) from None
+
+
+RuleLike = Union[PermissionRule, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class ResourceLimits:
+    """Bounds of one sandbox. None means the server's default."""
+
+    # Swap excluded.
+    memory_bytes: Optional[int] = None
+    # Microseconds of CPU time in each 100 ms: 150_000 is one and a half CPUs.
+    cpu_quota: Optional[int] = None
+    # Relative weight; 1024 is normal.
+    cpu_shares: Optional[int] = None
+    # Processes and threads together.
+    pids_limit: Optional[int] = None
+    # Not known to any server yet: NotSupportedError where they are set.
+    timeout: Optional[float] = None
+    disk_bytes: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class RuleRef:
+    """The rule of a sandbox's policy that decided something."""
+
+    # Position in SandboxInfo.permissions.
+    index: int
+    pattern: str
+    permission: Permission
+    priority: int = 0
+    # Empty for a rule of the user's own.
+    preset: str = ""
+
+    def __str__(self) -> str:
+        return self.pattern
+
+
+@dataclass(frozen=True)
+class Denial:
+    """One refusal by the policy."""
+
+    # What was tried: "open", "create", "commit", ...
+    operation: str
+    # Relative to the codebase, with a leading slash.
+    path: str
+    # None where no rule matched.
+    rule: Optional[RuleRef] = None
+    # What would allow it, for a person or an agent to read.
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """How a command ended and what it wrote."""
+
+    # Bytes that are not UTF-8 are replaced here; stdout_bytes is exact.
+    stdout: str
+    stderr: str
+    # 128 + n for a command that signal n ended.
+    exit_code: int
+    duration: timedelta = timedelta()
+    command: str = ""
+    stdout_bytes: bytes = b""
+    stderr_bytes: bytes = b""
+    # Output over the server's limit was dropped.
+    truncated: bool = False
+    # The signal that ended the command, else 0.
+    signal: int = 0
+    # Ended for going over the memory limit.
+    oom_killed: bool = False
+    denials: List[Denial] = field(default_factory=list)
+
+    @property
+    def success(self) -> bool:
+        return self.exit_code == 0
+
+    @property
+    def output(self) -> str:
+        """Standard output, then standard error."""
+        return self.stdout + self.stderr
+
+    def raise_on_error(self) -> "ExecResult":
+        """Returns itself; CommandExecutionError if the exit code is not 0."""
+        if self.success:
+            return self
+        why = " (over its memory limit)" if self.oom_killed else ""
+        last = self.stderr.strip()[-500:]
+        raise CommandExecutionError(
+            f"command {self.command!r} ended with exit code {self.exit_code}{why}"
+            + (f": {last}" if last else ""),
+            command=self.command,
+            exit_code=self.exit_code,
+            stdout=self.stdout,
+            stderr=self.stderr,
+        )
+
+    def raise_on_denied(self) -> "ExecResult":
+        """Returns itself; PermissionDeniedError if the command ran into the policy."""
+        if not self.denials:
+            return self
+        first = self.denials[0]
+        raise PermissionDeniedError(
+            f"the policy refused to {first.operation} {first.path}: {first.hint}",
+            operation=first.operation,
+            path=first.path,
+            rule=str(first.rule) if first.rule else None,
+        )
+
+
+class ExecChunk(bytes):
+    """A piece of output: bytes that know their stream, "stdout" or "stderr"."""
+
+    stream: str
+
+    def __new__(cls, data: bytes, stream: str) -> "ExecChunk":
+        chunk = super().__new__(cls, data)
+        chunk.stream = stream
+        return chunk
+
+    @property
+    def text(self) -> str:
+        """The piece as text; a character cut in two at its edge is replaced."""
+        return self.decode("utf-8", "replace")
+
+    def __repr__(self) -> str:
+        return f"ExecChunk({bytes(self)!r}, {self.stream!r})"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One protection that was asked for and that the host cannot give."""
+
+    name: str
+    consequence: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class SandboxInfo:
+    id: str
+    codebase_id: str
+    status: SandboxStatus
+    permissions: List[PermissionRule] = field(default_factory=list)
+    labels: Dict[str, str] = field(default_factory=dict)
+    created_at: Optional[datetime] = None
+    started_at: Optional[datetime] = None
+    stopped_at: Optional[datetime] = None
+    expires_at: Optional[datetime] = None
+    runtime: RuntimeType = RuntimeType.BWRAP
+    image: Optional[str] = None
+    resources: Optional[ResourceLimits] = None
+    commit_mode: CommitMode = CommitMode.MANUAL
+    # Root digest of the snapshot that the sandbox sees.
+    snapshot: str = ""
+    # Why the status is ERROR, or why the sandbox stopped by itself.
+    status_reason: str = ""
+    losses: List[Loss] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Entries of a directory that were left out for one reason."""
+
+    reason: SkipReason
+    count: int
+    # The first of them, at most 100; a directory stands for all below it.
+    paths: List[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What of a directory went into the codebase, and what did not."""
+
+    files: int
+    directories: int
+    symlinks: int
+    bytes: int
+    # What the server did not hold yet.
+    new_bytes: int
+    skipped: List[Skipped] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Codebase:
+    id: str
+    name: str
+    owner_id: str = ""
+    # Bytes of all files together.
+    size: int = 0
+    # Regular files and symbolic links.
+    file_count: int = 0
+    created_at: Optional[datetime] = None
+    updated_at: Optional[datetime] = None
+    # Root digest of the newest snapshot.
+    head: str = ""
+    # Set where this object came from a directory.
+    ingest: Optional[IngestSummary] = None
+
+    @property
+    def skipped(self) -> List[Skipped]:
+        """What was left out of the directory that the codebase was made from."""
+        return self.ingest.skipped if self.ingest else []
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file, directory or symbolic link. As text it is its path."""
+
+    # Relative to the root, without a leading slash.
+    path: str
+    name: str
+    is_dir: bool = False
+    size: int = 0
+    modified_at: Optional[datetime] = None
+    # Permission bits.
+    mode: int = 0
+    # Target of a symbolic link.
+    symlink_target: Optional[str] = None
+
+    def __str__(self) -> str:
+        return self.path
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    codebase_id: str
+    file_path: str
+    size: int
+    # SHA-256, 64 hex digits.
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Session:
+    id: str
+    sandbox_id: str
+    status: SessionStatus
+    shell: str = ""
+    created_at: Optional[datetime] = None
+    closed_at: Optional[datetime] = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between a sandbox's delta and its snapshot."""
+
+    # Relative to the root, with a leading slash.
+    path: str
+    operation: Operation
+    kind: Kind = Kind.FILE
+    mode: int = 0
+    size: int = 0
+    # The name is hidden in the codebase: the sandbox has a private file there,
+    # and no commit applies it.
+    shadowed: bool = False
+    # Below write level: a commit refuses it, for this rule.
+    refused: bool = False
+    rule: Optional[RuleRef] = None
+
+
+@dataclass(frozen=True)
+class CommitResult:
+    # Root digest of the codebase's new head; the old one if nothing changed.
+    head: str
+    applied: List[Change] = field(default_factory=list)
+    refused: List[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    version: str
+    kernel: str
+    losses: List[Loss] = field(default_factory=list)
+    # Sandboxes of the caller.
+    sandboxes: int = 0
+
+
+Command = Union[str, Sequence[Union[str, bytes]]]
+
+
+def command_text(command: Command) -> str:
+    """The command as a person would type it."""
+    if isinstance(command, str):
+        return command
+    return " ".join(
+        shlex.quote(a if isinstance(a, str) else a.decode("utf-8", "replace")) for a in command
+    )

@@ -1,0 +1,381 @@
+"""Between protobuf messages and the types of this package. Pure."""
+
+import os
+from datetime import datetime, timedelta, timezone
+from typing import Dict, Iterable, List, Optional, TypeVar, Union
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from . import _types as t
+from ._errors import InvalidConfigurationError, NotSupportedError
+from ._gen import codebase_pb2 as cb
+from ._gen import common_pb2 as common
+from ._gen import sandbox_pb2 as sb
+
+Seconds = Union[int, float, timedelta, None]
+Bytes = Union[str, bytes]
+
+_PERMISSION: Dict[t.Permission, "common.Permission"] = {
+    t.Permission.NONE: common.PERMISSION_NONE,
+    t.Permission.VIEW: common.PERMISSION_VIEW,
+    t.Permission.READ: common.PERMISSION_READ,
+    t.Permission.WRITE: common.PERMISSION_WRITE,
+}
+_PATTERN: Dict[t.PatternType, "common.PatternType"] = {
+    t.PatternType.GLOB: common.PATTERN_TYPE_GLOB,
+    t.PatternType.DIRECTORY: common.PATTERN_TYPE_DIRECTORY,
+    t.PatternType.FILE: common.PATTERN_TYPE_FILE,
+}
+_RUNTIME: Dict[t.RuntimeType, "sb.RuntimeType"] = {
+    t.RuntimeType.BWRAP: sb.RUNTIME_TYPE_BWRAP,
+    t.RuntimeType.DOCKER: sb.RUNTIME_TYPE_DOCKER,
+}
+_COMMIT_MODE: Dict[t.CommitMode, "sb.CommitMode"] = {
+    t.CommitMode.MANUAL: sb.COMMIT_MODE_MANUAL,
+    t.CommitMode.ON_EXEC: sb.COMMIT_MODE_ON_EXEC,
+}
+_STATUS = {
+    sb.SANDBOX_STATUS_PENDING: t.SandboxStatus.PENDING,
+    sb.SANDBOX_STATUS_RUNNING: t.SandboxStatus.RUNNING,
+    sb.SANDBOX_STATUS_STOPPED: t.SandboxStatus.STOPPED,
+}
+_OPERATION = {
+    sb.Change.OPERATION_ADDED: t.Operation.ADDED,
+    sb.Change.OPERATION_DELETED: t.Operation.DELETED,
+}
+_KIND = {
+    cb.TreeEntry.KIND_DIRECTORY: t.Kind.DIRECTORY,
+    cb.TreeEntry.KIND_SYMLINK: t.Kind.SYMLINK,
+}
+_SKIP = {
+    cb.SkippedEntries.REASON_HIDDEN: t.SkipReason.HIDDEN,
+    cb.SkippedEntries.REASON_IGNORED: t.SkipReason.IGNORED,
+    cb.SkippedEntries.REASON_SPECIAL: t.SkipReason.SPECIAL,
+    cb.SkippedEntries.REASON_HARD_LINK_TO_HIDDEN: t.SkipReason.HARD_LINK_TO_HIDDEN,
+    cb.SkippedEntries.REASON_NAME_TOO_LONG: t.SkipReason.NAME_TOO_LONG,
+}
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _back(forward: Dict[K, V]) -> Dict[V, K]:
+    return {v: k for k, v in forward.items()}
+
+
+_PERMISSION_BACK = _back(_PERMISSION)
+_PATTERN_BACK = _back(_PATTERN)
+
+
+# Simple values.
+
+
+def seconds(value: Seconds, name: str = "timeout") -> Optional[float]:
+    """The value as seconds; None stays None, and 0 or less is an error."""
+    if value is None:
+        return None
+    try:
+        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        raise InvalidConfigurationError(
+            f"{name} {value!r} is neither seconds nor a timedelta"
+        ) from None
+    if not 0 < number < 1e9:
+        raise InvalidConfigurationError(f"{name} {value!r} is not above 0 and below 10**9 seconds")
+    return number
+
+
+def raw(value: Bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+
+
+def path_bytes(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]) -> bytes:
+    """A path as the wire has it: bytes; one with a NUL is an error."""
+    data = os.fsencode(path)
+    if b"\0" in data:
+        raise InvalidConfigurationError(f"path {path!r} has a NUL byte")
+    return data
+
+
+def _set_duration(target: Duration, value: float) -> None:
+    target.FromNanoseconds(round(value * 1e9))
+
+
+def _time(message: object, name: str) -> Optional[datetime]:
+    if not message.HasField(name):  # type: ignore[attr-defined]
+        return None
+    stamp: Timestamp = getattr(message, name)
+    epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return epoch + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+
+
+def _duration(value: Duration) -> timedelta:
+    return timedelta(seconds=value.seconds, microseconds=value.nanos / 1000)
+
+
+# Requests.
+
+
+def rules_out(rules: Iterable[t.PermissionRule]) -> List[common.PermissionRule]:
+    return [
+        common.PermissionRule(
+            pattern=rule.pattern,
+            type=_PATTERN[rule.type],
+            permission=_PERMISSION[rule.permission],
+            priority=rule.priority,
+            preset=rule.preset,
+        )
+        for rule in rules
+    ]
+
+
+def limits_out(limits: t.ResourceLimits) -> common.ResourceLimits:
+    for name in ("timeout", "disk_bytes"):
+        if getattr(limits, name) is not None:
+            raise NotSupportedError(f"ResourceLimits.{name} is not supported yet")
+    return common.ResourceLimits(
+        memory_bytes=limits.memory_bytes,
+        cpu_quota=limits.cpu_quota,
+        cpu_shares=limits.cpu_shares,
+        pids_limit=limits.pids_limit,
+    )
+
+
+def create_sandbox(
+    codebase_id: str,
+    rules: Iterable[t.PermissionRule],
+    *,
+    runtime: t.RuntimeType = t.RuntimeType.BWRAP,
+    image: Optional[str] = None,
+    resources: Optional[t.ResourceLimits] = None,
+    labels: Optional[Dict[str, str]] = None,
+    expires_in: Seconds = None,
+    commit_mode: t.CommitMode = t.CommitMode.MANUAL,
+    request_id: str = "",
+    start: bool = False,
+) -> sb.CreateSandboxRequest:
+    request = sb.CreateSandboxRequest(
+        codebase_id=codebase_id,
+        permissions=rules_out(rules),
+        labels=labels,
+        runtime=_RUNTIME[t.RuntimeType.of(runtime)],
+        image=image,
+        resources=limits_out(resources) if resources else None,
+        commit_mode=_COMMIT_MODE[t.CommitMode.of(commit_mode)],
+        request_id=request_id,
+        start=start,
+    )
+    life = seconds(expires_in, "expires_in")
+    if life is not None:
+        _set_duration(request.expires_in, life)
+    return request
+
+
+def exec_request(
+    sandbox_id: str,
+    command: t.Command,
+    *,
+    stdin: Optional[Bytes] = None,
+    env: Optional[Dict[str, str]] = None,
+    workdir: Optional[str] = None,
+    timeout: Optional[float] = None,
+) -> sb.ExecRequest:
+    request = sb.ExecRequest(sandbox_id=sandbox_id, env=env, workdir=workdir)
+    if isinstance(command, str):
+        request.command = command
+    elif isinstance(command, (bytes, bytearray)):
+        raise InvalidConfigurationError("a command is a string for the shell, or a list")
+    else:
+        request.argv.extend(raw(arg) for arg in command)
+    if not request.command and not request.argv:
+        raise InvalidConfigurationError("the command is empty")
+    if stdin is not None:
+        request.stdin_bytes = raw(stdin)
+    if timeout is not None:
+        _set_duration(request.timeout, timeout)
+    return request
+
+
+# Answers.
+
+
+def rule_in(rule: common.PermissionRule) -> t.PermissionRule:
+    return t.PermissionRule(
+        rule.pattern,
+        _PERMISSION_BACK.get(rule.permission, t.Permission.NONE),
+        _PATTERN_BACK.get(rule.type, t.PatternType.GLOB),
+        rule.priority,
+        rule.preset,
+    )
+
+
+def _rule_ref(message: object) -> Optional[t.RuleRef]:
+    if not message.HasField("rule"):  # type: ignore[attr-defined]
+        return None
+    rule: common.RuleRef = message.rule  # type: ignore[attr-defined]
+    level = _PERMISSION_BACK.get(rule.permission, t.Permission.NONE)
+    return t.RuleRef(rule.index, rule.pattern, level, rule.priority, rule.preset)
+
+
+def _hint(operation: str, path: str, rule: Optional[t.RuleRef]) -> str:
+    if rule is None:
+        return f"no rule matches {path}: add one that allows to {operation} it"
+    origin = f"preset {rule.preset}" if rule.preset else "a rule of your own"
+    return (
+        f"{rule.pattern!r} ({origin}) gives {rule.permission}: to allow it, add a rule for {path} "
+        f"with a priority above {rule.priority}"
+    )
+
+
+def denials(messages: Iterable[common.Denial]) -> List[t.Denial]:
+    out = []
+    for message in messages:
+        path, rule = os.fsdecode(message.path), _rule_ref(message)
+        hint = _hint(message.operation, path, rule)
+        out.append(t.Denial(message.operation, path, rule, hint))
+    return out
+
+
+def _limits_in(message: sb.Sandbox) -> Optional[t.ResourceLimits]:
+    if not message.HasField("resources"):
+        return None
+    r = message.resources
+    return t.ResourceLimits(
+        r.memory_bytes or None, r.cpu_quota or None, r.cpu_shares or None, r.pids_limit or None
+    )
+
+
+def _losses(messages: Iterable[sb.Loss]) -> List[t.Loss]:
+    return [t.Loss(m.name, m.consequence, m.fix) for m in messages]
+
+
+def sandbox_info(message: sb.Sandbox) -> t.SandboxInfo:
+    docker = message.runtime == sb.RUNTIME_TYPE_DOCKER
+    on_exec = message.commit_mode != sb.COMMIT_MODE_MANUAL
+    return t.SandboxInfo(
+        id=message.id,
+        codebase_id=message.codebase_id,
+        status=_STATUS.get(message.status, t.SandboxStatus.ERROR),
+        permissions=[rule_in(rule) for rule in message.permissions],
+        labels=dict(message.labels),
+        created_at=_time(message, "created_at"),
+        started_at=_time(message, "started_at"),
+        stopped_at=_time(message, "stopped_at"),
+        expires_at=_time(message, "expires_at"),
+        runtime=t.RuntimeType.DOCKER if docker else t.RuntimeType.BWRAP,
+        image=message.image or None,
+        resources=_limits_in(message),
+        commit_mode=t.CommitMode.ON_EXEC if on_exec else t.CommitMode.MANUAL,
+        snapshot=message.snapshot,
+        status_reason=message.status_reason,
+        losses=_losses(message.losses),
+    )
+
+
+def ingest_summary(message: cb.IngestResult) -> t.IngestSummary:
+    return t.IngestSummary(
+        files=message.files,
+        directories=message.directories,
+        symlinks=message.symlinks,
+        bytes=message.bytes,
+        new_bytes=message.new_bytes,
+        skipped=[
+            t.Skipped(
+                _SKIP.get(s.reason, t.SkipReason.OTHER), s.count, [os.fsdecode(p) for p in s.paths]
+            )
+            for s in message.skipped
+        ],
+    )
+
+
+def codebase(message: cb.Codebase, ingest: Optional[t.IngestSummary] = None) -> t.Codebase:
+    return t.Codebase(
+        id=message.id,
+        name=message.name,
+        owner_id=message.owner_id,
+        size=message.size,
+        file_count=message.file_count,
+        created_at=_time(message, "created_at"),
+        updated_at=_time(message, "updated_at"),
+        head=message.head,
+        ingest=ingest,
+    )
+
+
+def file_info(message: cb.FileInfo) -> t.FileInfo:
+    path = os.fsdecode(message.path_bytes) if message.path_bytes else message.path
+    return t.FileInfo(
+        path=path,
+        name=path.rstrip("/").rpartition("/")[2] or message.name,
+        is_dir=message.is_dir,
+        size=message.size,
+        modified_at=_time(message, "modified_at"),
+        mode=message.mode,
+        symlink_target=os.fsdecode(message.symlink_target) if message.symlink_target else None,
+    )
+
+
+def upload_result(message: cb.UploadResult) -> t.UploadResult:
+    return t.UploadResult(message.codebase_id, message.file_path, message.size, message.checksum)
+
+
+def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
+    stdout = message.stdout_bytes or message.stdout.encode("utf-8")
+    stderr = message.stderr_bytes or message.stderr.encode("utf-8")
+    return t.ExecResult(
+        stdout=stdout.decode("utf-8", "replace"),
+        stderr=stderr.decode("utf-8", "replace"),
+        exit_code=message.exit_code,
+        duration=_duration(message.duration),
+        command=t.command_text(command),
+        stdout_bytes=stdout,
+        stderr_bytes=stderr,
+        truncated=message.stdout_truncated or message.stderr_truncated,
+        signal=message.signal,
+        oom_killed=message.oom_killed,
+        denials=denials(message.denials),
+    )
+
+
+def exec_exit(
+    message: sb.ExecExit, command: t.Command, stdout: bytes, stderr: bytes
+) -> t.ExecResult:
+    """The result of a streamed command whose output was collected."""
+    return t.ExecResult(
+        stdout=stdout.decode("utf-8", "replace"),
+        stderr=stderr.decode("utf-8", "replace"),
+        exit_code=message.exit_code,
+        duration=_duration(message.duration),
+        command=t.command_text(command),
+        stdout_bytes=stdout,
+        stderr_bytes=stderr,
+        signal=message.signal,
+        oom_killed=message.oom_killed,
+        denials=denials(message.denials),
+    )
+
+
+def change(message: sb.Change) -> t.Change:
+    return t.Change(
+        path=os.fsdecode(message.path),
+        operation=_OPERATION.get(message.operation, t.Operation.MODIFIED),
+        kind=_KIND.get(message.kind, t.Kind.FILE),
+        mode=message.mode,
+        size=message.size,
+        shadowed=message.shadowed,
+        refused=message.refused,
+        rule=_rule_ref(message),
+    )
+
+
+def commit_result(message: sb.CommitResponse) -> t.CommitResult:
+    return t.CommitResult(
+        head=message.head,
+        applied=[change(m) for m in message.applied],
+        refused=[change(m) for m in message.refused],
+    )
+
+
+def server_info(message: sb.Info) -> t.ServerInfo:
+    return t.ServerInfo(message.version, message.kernel, _losses(message.losses), message.sandboxes)

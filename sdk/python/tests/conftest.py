@@ -1,0 +1,31 @@
+import pathlib
+import shutil
+import tempfile
+from typing import Iterator
+
+import pytest
+from fake import Fake
+
+
+@pytest.fixture
+def fake() -> Iterator[Fake]:
+    # A socket's path is at most 107 bytes: pytest's own directories are too deep.
+    directory = tempfile.mkdtemp(prefix="af")
+    server = Fake(f"{directory}/s")
+    yield server
+    server.close()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def project(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A small directory with what a real one has."""
+    root = tmp_path / "project"
+    (root / "src").mkdir(parents=True)
+    (root / "empty").mkdir()
+    (root / "main.py").write_text("print('hi')\n")
+    (root / "src" / "run.sh").write_text("#!/bin/sh\n")
+    (root / "src" / "run.sh").chmod(0o755)
+    (root / ".env").write_text("KEY=secret\n")
+    (root / "link").symlink_to("main.py")
+    return root
