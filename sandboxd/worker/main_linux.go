@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/agentfense/agentfense/landlock/seccomp/install"
 )
 
 // Descriptors that every worker is started with, beside the standard three.
@@ -72,6 +74,9 @@ func setUp(conn *Conn) error {
 	}
 	if err := becomeUser(s.UID); err != nil {
 		return err
+	}
+	if err := install.Thread([]byte(s.Filter)); err != nil {
+		return failed(StageConfine, "seccomp", err)
 	}
 	return failed(StageServe, "exec", execSelf(NameInit))
 }

@@ -29,8 +29,7 @@ type Message interface {
 }
 
 // Setup is all that stage one needs to know. Paths are the daemon's. The files
-// that come with it are the tasks files of cgroups to enter and, last, the
-// seccomp program if Filter is set.
+// that come with it are the tasks files of cgroups to enter.
 type Setup struct {
 	// Root is the mount point of the prepared root file system.
 	Root string
@@ -44,9 +43,8 @@ type Setup struct {
 	UID uint32
 	// TmpSize, ShmSize and HomeSize cap the private file systems, in bytes.
 	TmpSize, ShmSize, HomeSize int64
-	// Landlock says whether to apply it; Filter, whether a seccomp program is
-	// among the files.
-	Landlock, Filter bool
+	// Filter is the compiled seccomp program.
+	Filter string
 }
 
 // Ready says that the worker serves.
@@ -166,8 +164,7 @@ func (m *Setup) fields(c *codec) {
 	c.int(&m.TmpSize)
 	c.int(&m.ShmSize)
 	c.int(&m.HomeSize)
-	c.bool(&m.Landlock)
-	c.bool(&m.Filter)
+	c.str(&m.Filter)
 }
 
 func (*Ready) fields(*codec) {}

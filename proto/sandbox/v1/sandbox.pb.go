@@ -352,7 +352,9 @@ type Sandbox struct {
 	// Why status is ERROR, or why the sandbox stopped by itself.
 	StatusReason string `protobuf:"bytes,102,opt,name=status_reason,json=statusReason,proto3" json:"status_reason,omitempty"`
 	// Protection that was asked for and that this host cannot give.
-	Losses        []*Loss `protobuf:"bytes,103,rep,name=losses,proto3" json:"losses,omitempty"`
+	Losses []*Loss `protobuf:"bytes,103,rep,name=losses,proto3" json:"losses,omitempty"`
+	// Groups of system calls that the sandbox has beside "core".
+	SeccompGroups []string `protobuf:"bytes,104,rep,name=seccomp_groups,json=seccompGroups,proto3" json:"seccomp_groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -499,6 +501,13 @@ func (x *Sandbox) GetLosses() []*Loss {
 	return nil
 }
 
+func (x *Sandbox) GetSeccompGroups() []string {
+	if x != nil {
+		return x.SeccompGroups
+	}
+	return nil
+}
+
 // Loss is one protection that is missing.
 type Loss struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -575,7 +584,10 @@ type CreateSandboxRequest struct {
 	// The same id by the same caller gives the same sandbox. Empty: none.
 	RequestId string `protobuf:"bytes,101,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Start it in the same call.
-	Start         bool `protobuf:"varint,102,opt,name=start,proto3" json:"start,omitempty"`
+	Start bool `protobuf:"varint,102,opt,name=start,proto3" json:"start,omitempty"`
+	// Groups of system calls beside "core", which every sandbox has: "debug"
+	// allows ptrace inside the sandbox.
+	SeccompGroups []string `protobuf:"bytes,103,rep,name=seccomp_groups,json=seccompGroups,proto3" json:"seccomp_groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -678,6 +690,13 @@ func (x *CreateSandboxRequest) GetStart() bool {
 		return x.Start
 	}
 	return false
+}
+
+func (x *CreateSandboxRequest) GetSeccompGroups() []string {
+	if x != nil {
+		return x.SeccompGroups
+	}
+	return nil
 }
 
 type GetSandboxRequest struct {
@@ -2574,7 +2593,7 @@ var File_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
 const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
 	"\x18sandbox/v1/sandbox.proto\x12\n" +
-	"sandbox.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19sandbox/v1/codebase.proto\x1a\x17sandbox/v1/common.proto\"\xb2\x06\n" +
+	"sandbox.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19sandbox/v1/codebase.proto\x1a\x17sandbox/v1/common.proto\"\xd9\x06\n" +
 	"\aSandbox\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vcodebase_id\x18\x02 \x01(\tR\n" +
@@ -2598,14 +2617,15 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"commitMode\x12\x1a\n" +
 	"\bsnapshot\x18e \x01(\tR\bsnapshot\x12#\n" +
 	"\rstatus_reason\x18f \x01(\tR\fstatusReason\x12(\n" +
-	"\x06losses\x18g \x03(\v2\x10.sandbox.v1.LossR\x06losses\x1a9\n" +
+	"\x06losses\x18g \x03(\v2\x10.sandbox.v1.LossR\x06losses\x12%\n" +
+	"\x0eseccomp_groups\x18h \x03(\tR\rseccompGroups\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"N\n" +
 	"\x04Loss\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vconsequence\x18\x02 \x01(\tR\vconsequence\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix\"\xa1\x04\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix\"\xc8\x04\n" +
 	"\x14CreateSandboxRequest\x12\x1f\n" +
 	"\vcodebase_id\x18\x01 \x01(\tR\n" +
 	"codebaseId\x12<\n" +
@@ -2620,7 +2640,8 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"commitMode\x12\x1d\n" +
 	"\n" +
 	"request_id\x18e \x01(\tR\trequestId\x12\x14\n" +
-	"\x05start\x18f \x01(\bR\x05start\x1a9\n" +
+	"\x05start\x18f \x01(\bR\x05start\x12%\n" +
+	"\x0eseccomp_groups\x18g \x03(\tR\rseccompGroups\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"2\n" +

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/agentfense/agentfense/landlock/seccomp"
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/worker"
@@ -56,8 +57,9 @@ const (
 
 // Runtime starts native sandboxes. It is safe for concurrent use.
 type Runtime struct {
-	cfg   Config
-	roots *roots
+	cfg     Config
+	roots   *roots
+	filters filters
 
 	mu        sync.Mutex
 	closed    bool
@@ -84,6 +86,10 @@ func New(cfg Config) *Runtime {
 func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
+	filter, err := r.filters.compile(spec.Groups)
+	if err != nil {
+		return nil, err
+	}
 	root, err := r.roots.acquire(rootKey{uid: spec.UID, output: hasOutput(spec.Plan)})
 	if err != nil {
 		return nil, err
@@ -105,13 +111,13 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 	if err := r.add(i); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
-	if err := i.setUp(ctx, r.setup(spec, root)); err != nil {
+	if err := i.setUp(ctx, r.setup(spec, root, filter)); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start sandbox %s: %w", spec.ID, err), i.Close(context.WithoutCancel(ctx)))
 	}
 	return i, nil
 }
 
-func (r *Runtime) setup(spec runtime.Spec, root string) *worker.Setup {
+func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) *worker.Setup {
 	s := &worker.Setup{
 		Root:      root,
 		View:      spec.View,
@@ -122,6 +128,7 @@ func (r *Runtime) setup(spec runtime.Spec, root string) *worker.Setup {
 		TmpSize:   r.cfg.TmpSize,
 		ShmSize:   r.cfg.ShmSize,
 		HomeSize:  r.cfg.HomeSize,
+		Filter:    string(filter),
 	}
 	if !spec.Plan.ReadOnly() {
 		s.Dir = spec.Dir

@@ -183,6 +183,8 @@ func TestSandboxSeesOnlyItself(t *testing.T) {
 		"ls /dev": "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n",
 		"grep -E 'Cap|NoNewPrivs' /proc/self/status | awk '{print $2}' | sort | uniq -c | awk '{print $1,$2}'": "5 0000000000000000\n1 1\n",
 		"ls /proc | grep -c '^[0-9]'":                                           "4\n",
+		"grep Seccomp: /proc/self/status":                                       "Seccomp:\t2\n",
+		"unshare -n true 2>&1; unshare -U true 2>&1":                            "unshare: unshare failed: Operation not permitted\nunshare: unshare failed: Operation not permitted\n",
 		"cat /proc/net/dev | grep -c :":                                         "1\n",
 		"grep -c -e '" + b.dir + "' /proc/self/mountinfo; true":                 "0\n",
 		"readlink /proc/1/exe /proc/1/cwd; ls /proc/1/fd 2>&1 | grep -c denied": "1\n",
