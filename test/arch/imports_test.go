@@ -21,7 +21,9 @@ var rooms = map[string][]string{
 	"sandboxd/store":          {"sandboxd/store/tree"},
 	"sandboxd/ingest":         {"policy", "sandboxd/store/..."},
 	"sandboxd/worker":         {"landlock/..."},
-	"sandboxd/view":           {"policy", "fuse", "sandboxd/store/..."},
+	"sandboxd/view":           {"policy", "sandboxd/store/...", "sandboxd/view/handover"},
+	"sandboxd/view/handover":  {"policy", "sandboxd/store/tree"},
+	"sandboxd/view/process":   {"policy", "fuse", "landlock/...", "sandboxd/store/tree", "sandboxd/view/handover"},
 	"sandboxd/runtime":        {"policy"},
 	"sandboxd/cgroup":         {"sandboxd/runtime"},
 	"sandboxd/runtime/native": {"policy", "delta", "landlock/...", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
@@ -29,10 +31,11 @@ var rooms = map[string][]string{
 	"sandboxd/sandbox":        {"policy", "delta", "sandboxd/runtime", "sandboxd/store/...", "sandboxd/view"},
 	"sandboxd/audit":          {"ebpf", "policy"},
 	"sandboxd/api":            {"sandboxd/...", "policy", "proto/..."},
+	"sandboxd/daemon":         {"sandboxd/...", "policy", "landlock/...", "ebpf/..."},
 
-	"cmd/sandboxd":          {"sandboxd/...", "policy", "landlock/...", "ebpf/...", "proto/..."},
+	"cmd/sandboxd":          {"sandboxd/daemon"},
 	"cmd/agentfense":        {"policy", "proto/..."},
-	"cmd/agentfense-view":   {"fuse", "policy", "landlock/...", "sandboxd/store/tree", "sandboxd/view"},
+	"cmd/agentfense-view":   {"sandboxd/view/process"},
 	"cmd/agentfense-worker": {"landlock/...", "sandboxd/worker"},
 
 	"bench":    {"proto/..."},
@@ -43,15 +46,15 @@ var rooms = map[string][]string{
 
 // owners says which rooms may import a library; tests elsewhere may not either.
 var owners = map[string][]string{
-	"github.com/hanwen/go-fuse/v2":           {"fuse", "cmd/agentfense-view"},
-	"github.com/landlock-lsm/go-landlock":    {"landlock"},
+	"github.com/hanwen/go-fuse/v2":           {"fuse", "sandboxd/view/process"},
+	"github.com/landlock-lsm/go-landlock":    {"landlock", "sandboxd/view/process"},
 	"github.com/seccomp/libseccomp-golang":   {"landlock/seccomp"},
 	"github.com/cilium/ebpf":                 {"ebpf", "test"},
 	"github.com/containerd/cgroups/v3":       {"sandboxd/cgroup", "sandboxd/runtime/native"},
 	"github.com/opencontainers/runtime-spec": {"sandboxd/cgroup", "sandboxd/runtime/native"},
 	"go.etcd.io/bbolt":                       {"sandboxd/store"},
-	"github.com/spf13/cobra":                 {"cmd/agentfense", "cmd/sandboxd"},
-	"google.golang.org/grpc":                 {"proto", "sandboxd/api", "cmd/sandboxd", "cmd/agentfense", "bench", "test"},
+	"github.com/spf13/cobra":                 {"cmd"},
+	"google.golang.org/grpc":                 {"proto", "sandboxd/api", "sandboxd/daemon", "cmd", "bench", "test"},
 }
 
 func TestRoomsImportOnlyTheirNeighbours(t *testing.T) {
