@@ -98,6 +98,24 @@ func attach(tree int, path string) error {
 	return nil
 }
 
+// cloneReadOnly returns a mount of a directory that is nowhere yet, through
+// which nothing can be changed or executed.
+func cloneReadOnly(dir *os.File) (*os.File, error) {
+	fd, err := unix.OpenTree(int(dir.Fd()), "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("cannot clone mount: %w", err)
+	}
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{
+		Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOATIME,
+		Attr_clr: unix.MOUNT_ATTR__ATIME, Propagation: unix.MS_PRIVATE,
+	})
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("cannot make mount read-only: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "mount of "+dir.Name()), nil
+}
+
 // unmount takes a view out of the namespace. Where it is in use it goes when
 // that ends.
 func unmount(path string) error {

@@ -52,12 +52,14 @@ func (i *instance) spawn(device, snapshot *os.File) (*process, error) {
 	lastWords := &tail{}
 	p := &process{
 		cmd: &exec.Cmd{
-			Path:        "/proc/self/fd/" + strconv.Itoa(handover.BinaryFD),
-			Args:        []string{"agentfense-view"},
-			Env:         []string{},
-			Dir:         "/",
-			ExtraFiles:  append(append([]*os.File{device, files[0], snapshot}, files[1:]...), i.m.cfg.Binary),
-			SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+			Path:       "/proc/self/fd/" + strconv.Itoa(handover.BinaryFD),
+			Args:       []string{"agentfense-view"},
+			Env:        []string{},
+			Dir:        "/",
+			ExtraFiles: append(append([]*os.File{device, files[0], snapshot}, files[1:]...), i.m.cfg.Binary),
+			// A copy of our mount namespace, which the process leaves at once:
+			// in ours it would keep its own mount alive.
+			SysProcAttr: &syscall.SysProcAttr{Setsid: true, Unshareflags: syscall.CLONE_NEWNS},
 			Stderr:      lastWords,
 			WaitDelay:   i.m.timing.grace,
 		},
@@ -78,11 +80,11 @@ func (i *instance) spawn(device, snapshot *os.File) (*process, error) {
 // handOver makes what only the process will hold: the directory of objects,
 // the config, and its end of the control socket.
 func (i *instance) handOver(device, snapshot *os.File) (files []*os.File, control *os.File, err error) {
-	objects, err := unix.Openat(int(i.m.cfg.Store.ObjectsDir().Fd()), ".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	objects, err := cloneReadOnly(i.m.cfg.Store.ObjectsDir())
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot open objects: %w", err)
+		return nil, nil, fmt.Errorf("cannot clone the objects: %w", err)
 	}
-	files = append(files, os.NewFile(uintptr(objects), "objects"))
+	files = append(files, objects)
 	cfg := handover.NewConfig(i.key.Policy)
 	cfg.Owner, cfg.UID, cfg.GID = i.key.UID, i.m.cfg.UID, i.m.cfg.GID
 	config, err := memfd("config", cfg)

@@ -219,6 +219,10 @@ func TestProcessIsConfined(t *testing.T) {
 	if err != nil || len(env) != 0 {
 		t.Errorf("environment is %q, %v", env, err)
 	}
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", v.of.pid))
+	if err != nil || strings.Count(string(mounts), "\n") != 1 || !strings.Contains(string(mounts), "/objects / ro,nosuid,nodev,noexec,noatime") {
+		t.Errorf("mounts are %v\n%s", err, mounts)
+	}
 	checkDescriptors(t, v.of.pid)
 }
 
@@ -235,7 +239,7 @@ func checkDescriptors(t *testing.T, pid int) {
 			continue
 		}
 		switch {
-		case target == "/dev/null", target == "/dev/fuse", strings.HasSuffix(target, "/objects"),
+		case target == "/dev/null", target == "/null", target == "/dev/fuse", target == "/",
 			strings.HasPrefix(target, "socket:"), strings.HasPrefix(target, "pipe:"), strings.HasPrefix(target, "anon_inode:[event"):
 		default:
 			t.Errorf("descriptor %s is %s", e.Name(), target)

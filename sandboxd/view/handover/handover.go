@@ -19,7 +19,7 @@ import (
 const (
 	// FuseFD is /dev/fuse, bound to a mount.
 	FuseFD = 3 + iota
-	// ObjectsFD is the directory of file contents, opened with O_PATH.
+	// ObjectsFD is a detached, read-only mount of the directory of file contents.
 	ObjectsFD
 	// TreeFD is the encoded snapshot.
 	TreeFD

@@ -25,8 +25,10 @@ func confine(cfg handover.Config) (int, error) {
 		return 0, ErrRoot
 	}
 	unix.Umask(0)
-	// First, because /proc/self can no longer be read as another user.
-	abi, err := restrictPaths(fmt.Sprintf("/proc/self/fd/%d", handover.ObjectsFD))
+	if err := changeRoot(handover.ObjectsFD); err != nil {
+		return 0, err
+	}
+	abi, err := restrictPaths("/")
 	if err != nil {
 		return 0, err
 	}
@@ -48,7 +50,26 @@ func confine(cfg handover.Config) (int, error) {
 	return abi, nil
 }
 
-// restrictPaths lets the process open files for reading below one directory
+// changeRoot makes a detached mount the root of the process's mount namespace
+// and removes all other mounts from it, the view's own among them.
+func changeRoot(mount int) error {
+	// Any directory will do, since it goes with the old root.
+	if err := unix.MoveMount(mount, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("cannot attach the objects: %w", err)
+	}
+	if err := unix.Fchdir(mount); err != nil {
+		return fmt.Errorf("cannot enter the objects: %w", err)
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("cannot change the root: %w", err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("cannot leave the old root: %w", err)
+	}
+	return unix.Chdir("/")
+}
+
+// restrictPaths lets the process open files below one directory for reading
 // and do nothing else that Landlock knows of.
 func restrictPaths(objects string) (int, error) {
 	abi, err := llsyscall.LandlockGetABIVersion()
