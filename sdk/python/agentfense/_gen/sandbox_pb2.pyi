@@ -69,7 +69,7 @@ class CommitResponse(_message.Message):
     def __init__(self, head: _Optional[str] = ..., applied: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...
 
 class CreateSandboxRequest(_message.Message):
-    __slots__ = ["codebase_id", "commit_mode", "expires_in", "image", "labels", "permissions", "request_id", "resources", "runtime", "start"]
+    __slots__ = ["codebase_id", "commit_mode", "expires_in", "image", "labels", "permissions", "request_id", "resources", "runtime", "seccomp_groups", "start"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class CreateSandboxRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    SECCOMP_GROUPS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     codebase_id: str
     commit_mode: CommitMode
@@ -96,8 +97,9 @@ class CreateSandboxRequest(_message.Message):
     request_id: str
     resources: _common_pb2.ResourceLimits
     runtime: RuntimeType
+    seccomp_groups: _containers.RepeatedScalarFieldContainer[str]
     start: bool
-    def __init__(self, codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., expires_in: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., request_id: _Optional[str] = ..., start: bool = ...) -> None: ...
+    def __init__(self, codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., expires_in: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., request_id: _Optional[str] = ..., start: bool = ..., seccomp_groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateSessionRequest(_message.Message):
     __slots__ = ["env", "sandbox_id", "shell"]
@@ -338,7 +340,7 @@ class ReadFileRequest(_message.Message):
     def __init__(self, sandbox_id: _Optional[str] = ..., path: _Optional[bytes] = ...) -> None: ...
 
 class Sandbox(_message.Message):
-    __slots__ = ["codebase_id", "commit_mode", "created_at", "expires_at", "id", "image", "labels", "losses", "permissions", "resources", "runtime", "snapshot", "started_at", "status", "status_reason", "stopped_at"]
+    __slots__ = ["codebase_id", "commit_mode", "created_at", "expires_at", "id", "image", "labels", "losses", "permissions", "resources", "runtime", "seccomp_groups", "snapshot", "started_at", "status", "status_reason", "stopped_at"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +359,7 @@ class Sandbox(_message.Message):
     PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    SECCOMP_GROUPS_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -373,12 +376,13 @@ class Sandbox(_message.Message):
     permissions: _containers.RepeatedCompositeFieldContainer[_common_pb2.PermissionRule]
     resources: _common_pb2.ResourceLimits
     runtime: RuntimeType
+    seccomp_groups: _containers.RepeatedScalarFieldContainer[str]
     snapshot: str
     started_at: _timestamp_pb2.Timestamp
     status: SandboxStatus
     status_reason: str
     stopped_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., status: _Optional[_Union[SandboxStatus, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., snapshot: _Optional[str] = ..., status_reason: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., status: _Optional[_Union[SandboxStatus, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., snapshot: _Optional[str] = ..., status_reason: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., seccomp_groups: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ["closed_at", "created_at", "id", "sandbox_id", "shell", "status"]
