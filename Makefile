@@ -8,7 +8,7 @@ help: ## this list
 build: ## bin/sandboxd, bin/agentfense, bin/agentfense-view, bin/agentfense-worker
 	@scripts/build
 
-gen: ## regenerate what is generated and committed: protobuf, BPF, Python
+gen: ## regenerate what is generated and committed: protobuf for Go and Python, the sync SDK
 	@scripts/gen
 
 gen-check: ## fail if regenerating changes a committed file
