@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode/utf8"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 )
@@ -114,5 +113,3 @@ func reportIngest(w io.Writer, r *sandboxv1.IngestResult) {
 		fmt.Fprintf(w, "agentfense: left out %d (%s): %s\n", s.GetCount(), reason, strings.Join(names, ", "))
 	}
 }
-
-func validText(s string) bool { return utf8.ValidString(s) }

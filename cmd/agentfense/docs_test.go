@@ -42,6 +42,7 @@ func TestCommandsAndFlagsAreDocumented(t *testing.T) {
 			checkDocumented(t, c, body)
 		}
 	}
+	delete(sections, "sandboxd") // test/docs looks at this one
 	for title := range sections {
 		t.Errorf("the section %q is about no command", title)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +41,9 @@ func (f *ruleFlags) rules() ([]policy.Rule, *policy.Policy, error) {
 	preset := len(rules)
 	for _, spec := range f.specs {
 		rule, err := policy.ParseRule(spec)
+		if err == nil && !utf8.ValidString(spec) {
+			err = errors.New("a pattern is UTF-8; ? stands for any other byte")
+		}
 		if err != nil {
 			return nil, nil, usagef("--rule %q: %w", spec, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -260,7 +261,7 @@ func (f *programFlags) request(argv []string) (*sandboxv1.ExecRequest, error) {
 	if err != nil {
 		return nil, usagef("--env: %w", err)
 	}
-	if !validText(f.workdir) {
+	if !utf8.ValidString(f.workdir) {
 		return nil, usagef("--workdir %q is not UTF-8", f.workdir)
 	}
 	req := &sandboxv1.ExecRequest{Env: env, Workdir: f.workdir}
