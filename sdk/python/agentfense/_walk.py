@@ -5,6 +5,7 @@ Nothing here talks to a server. A file that changed since it was listed raises
 stored torn.
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -53,7 +54,7 @@ def walk(root: bytes) -> Walk:
 
 def _list(found: Walk, directory: bytes) -> List[bytes]:
     prefix = directory + b"/" if directory else b""
-    full = os.path.join(found.root, directory)
+    full = os.path.join(found.root, directory) if directory else found.root
     below = []
     try:
         names = sorted(os.listdir(full))
@@ -140,9 +141,9 @@ def manifest(entries: Sequence[cb.TreeEntry]) -> Iterator[cb.UploadTreeRequest]:
 def _open(root: bytes, entry: cb.TreeEntry) -> int:
     try:
         fd = os.open(os.path.join(root, entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise Changed(entry.path) from None
     except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            raise Changed(entry.path) from None
         raise unreadable(e, entry.path) from None
     st = os.fstat(fd)
     if not stat.S_ISREG(st.st_mode) or (st.st_size, st.st_mtime_ns) != (entry.size, entry.mtime_ns):

@@ -4,6 +4,7 @@ import tempfile
 from typing import Iterator
 
 import pytest
+from drive import Surface
 from fake import Fake
 
 
@@ -29,3 +30,10 @@ def project(tmp_path: pathlib.Path) -> pathlib.Path:
     (root / ".env").write_text("KEY=secret\n")
     (root / "link").symlink_to("main.py")
     return root
+
+
+@pytest.fixture(params=["sync", "async"])
+def api(request: pytest.FixtureRequest) -> Iterator[Surface]:
+    surface = Surface(request.param)
+    yield surface
+    surface.close()

@@ -1,0 +1,258 @@
+"""Conversion and reduction, without a channel."""
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from fake import KINDS, all_methods
+
+import agentfense
+from agentfense import (
+    Denial,
+    ExecChunk,
+    PatternType,
+    Permission,
+    PermissionRule,
+    ResourceLimits,
+    RuleRef,
+    RuntimeType,
+    SandboxStatus,
+    _reduce,
+    _wire,
+)
+from agentfense import _methods as methods
+from agentfense._gen import codebase_pb2 as cb
+from agentfense._gen import common_pb2 as common
+from agentfense._gen import sandbox_pb2 as sb
+
+
+def test_methods_agree_with_the_contract():
+    files = {"SandboxService": sb.DESCRIPTOR, "CodebaseService": cb.DESCRIPTOR}
+    for method in all_methods():
+        _, service, name = method.path.split("/")
+        short = service.rpartition(".")[2]
+        declared = files[short].services_by_name[short].methods_by_name[name]
+        assert service == f"sandbox.v1.{short}"
+        assert declared.input_type is method.request.DESCRIPTOR
+        assert declared.output_type is method.response.DESCRIPTOR
+        if hasattr(declared, "client_streaming"):
+            kind = "_".join(
+                "stream" if s else "unary"
+                for s in (declared.client_streaming, declared.server_streaming)
+            )
+            assert kind == KINDS.get(name, "unary_unary")
+    assert methods.EXEC.path == "/sandbox.v1.SandboxService/Exec"
+
+
+@pytest.mark.parametrize("level", list(Permission))
+@pytest.mark.parametrize("kind", list(PatternType))
+def test_rules_survive_the_wire(level, kind):
+    rule = PermissionRule("/x/**", level, kind, -7, "mine")
+    (message,) = _wire.rules_out([rule])
+    back = _wire.rule_in(message)
+    assert back == rule
+    assert back.preset == "mine"
+
+
+def test_create_request_says_manual_and_names_presets():
+    rules = [PermissionRule("**/*", preset="read-only"), PermissionRule("/x", "write")]
+    request = _wire.create_sandbox(
+        "cb_1",
+        rules,
+        runtime="native",
+        resources=ResourceLimits(cpu_quota=150_000, pids_limit=9),
+        labels={"a": "b"},
+        expires_in=timedelta(minutes=1),
+        request_id="r",
+        start=True,
+    )
+    assert request.commit_mode == sb.COMMIT_MODE_MANUAL
+    assert [p.preset for p in request.permissions] == ["read-only", ""]
+    assert request.runtime == sb.RUNTIME_TYPE_BWRAP
+    assert (request.resources.cpu_quota, request.resources.memory_bytes) == (150_000, 0)
+    assert request.expires_in.seconds == 60
+    assert (request.start, request.request_id, dict(request.labels)) == (True, "r", {"a": "b"})
+
+
+@pytest.mark.parametrize("limits", [{"timeout": 3}, {"disk_bytes": 1}])
+def test_limits_that_no_server_knows_are_refused(limits):
+    with pytest.raises(NotImplementedError, match=next(iter(limits))):
+        _wire.limits_out(ResourceLimits(**limits))
+
+
+def test_a_string_is_for_the_shell_and_a_list_is_an_argv():
+    assert _wire.exec_request("s", "echo $HOME").command == "echo $HOME"
+    request = _wire.exec_request("s", ["printf", "%s", "a b", b"\xff", "\udcfe"])
+    assert list(request.argv) == [b"printf", b"%s", b"a b", b"\xff", b"\xfe"]
+    assert request.command == ""
+
+
+@pytest.mark.parametrize("command", ["", [], b"ls"])
+def test_a_command_that_is_none_is_refused(command):
+    with pytest.raises(ValueError):
+        _wire.exec_request("s", command)
+
+
+def test_exec_request_carries_input_and_timeout():
+    request = _wire.exec_request("s", "cat", stdin="ä", env={"A": "1"}, workdir="src", timeout=1.5)
+    assert request.stdin_bytes == "ä".encode()
+    assert (request.timeout.seconds, request.timeout.nanos) == (1, 500_000_000)
+    assert (dict(request.env), request.workdir) == ({"A": "1"}, "src")
+
+
+@pytest.mark.parametrize(
+    "value, expected", [(None, None), (3, 3.0), (0.25, 0.25), (timedelta(milliseconds=5), 0.005)]
+)
+def test_seconds(value, expected):
+    assert _wire.seconds(value) == expected
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "soon", timedelta(0)])
+def test_seconds_that_are_none_are_refused(value):
+    with pytest.raises(ValueError):
+        _wire.seconds(value)
+
+
+def test_sandbox_info():
+    message = sb.Sandbox(
+        id="sb_1",
+        codebase_id="cb_1",
+        status=sb.SANDBOX_STATUS_ERROR,
+        status_reason="why",
+        runtime=sb.RUNTIME_TYPE_DOCKER,
+        image="i",
+        labels={"k": "v"},
+        resources=common.ResourceLimits(memory_bytes=5),
+        losses=[sb.Loss(name="n", consequence="c", fix="f")],
+    )
+    message.created_at.FromJsonString("2024-05-06T07:08:09.123456789Z")
+    info = _wire.sandbox_info(message)
+    assert info.created_at == datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=timezone.utc)
+    assert info.started_at is None
+    assert (info.status, info.status_reason) == (SandboxStatus.ERROR, "why")
+    assert (info.runtime, info.image) == (RuntimeType.DOCKER, "i")
+    assert info.resources == ResourceLimits(memory_bytes=5)
+    assert info.losses[0].fix == "f"
+    with pytest.raises(AttributeError):
+        info.id = "x"
+
+
+def test_exec_result_keeps_exact_bytes():
+    message = sb.ExecResult(
+        stdout="\ufffd",
+        stdout_bytes=b"\xff",
+        stderr="plain",
+        exit_code=137,
+        signal=9,
+        stderr_truncated=True,
+        oom_killed=True,
+    )
+    message.duration.FromMicroseconds(1_500_001)
+    result = _wire.exec_result(message, ["a b", "c"])
+    assert (result.stdout, result.stdout_bytes) == ("\ufffd", b"\xff")
+    assert (result.stderr, result.stderr_bytes) == ("plain", b"plain")
+    assert (result.exit_code, result.signal, result.success) == (137, 9, False)
+    assert result.duration == timedelta(seconds=1, microseconds=500_001)
+    assert result.truncated and result.oom_killed
+    assert result.command == "'a b' c"
+    assert result.output == "\ufffdplain"
+    with pytest.raises(agentfense.CommandExecutionError, match="memory limit.*plain") as e:
+        result.raise_on_error()
+    assert (e.value.exit_code, e.value.stderr) == (137, "plain")
+
+
+def test_denials_name_the_rule_and_say_what_would_allow_it():
+    rule = common.RuleRef(
+        index=4,
+        pattern="**/.env*",
+        permission=common.PERMISSION_NONE,
+        priority=100,
+        preset="agent-safe",
+    )
+    messages = [
+        common.Denial(operation="open", path=b"/\xff.env", rule=rule),
+        common.Denial(operation="create", path=b"/new"),
+    ]
+    first, second = _wire.denials(messages)
+    assert first == Denial(
+        "open",
+        "/\udcff.env",
+        RuleRef(4, "**/.env*", Permission.NONE, 100, "agent-safe"),
+        first.hint,
+    )
+    assert str(first.rule) == "**/.env*"
+    assert "above 100" in first.hint and "agent-safe" in first.hint
+    assert second.rule is None and "no rule matches /new" in second.hint
+
+
+def test_file_info_prefers_exact_bytes():
+    info = _wire.file_info(
+        cb.FileInfo(path="a/\ufffd", path_bytes=b"a/\xfe", mode=0o755, symlink_target=b"t")
+    )
+    assert (info.path, info.name) == ("a/\udcfe", "\udcfe")
+    assert (f"{info}", info.symlink_target, info.modified_at) == ("a/\udcfe", "t", None)
+
+
+def out(data, kind=sb.ExecOutput.OUTPUT_TYPE_STDOUT):
+    return sb.ExecOutput(type=kind, data=data)
+
+
+def test_a_stream_of_output_becomes_chunks_and_a_result():
+    reducer = _reduce.ExecReducer("make")
+    assert reducer.feed(sb.ExecOutput(started=sb.ExecStarted(pid=3))) is None
+    chunk = reducer.feed(out(b"a"))
+    assert chunk == b"a" and chunk.stream == "stdout" and chunk.decode() == "a"
+    assert reducer.feed(out(b"e", sb.ExecOutput.OUTPUT_TYPE_STDERR)).stream == "stderr"
+    reducer.feed(out(b"b"))
+    assert reducer.exit_code is None
+    assert reducer.feed(sb.ExecOutput(exit=sb.ExecExit(exit_code=3))) is None
+    result = reducer.result()
+    assert (result.stdout, result.stderr, result.exit_code) == ("ab", "e", 3)
+
+
+def test_a_stream_without_an_end_is_an_error():
+    reducer = _reduce.ExecReducer("make")
+    reducer.feed(out(b"a"))
+    with pytest.raises(agentfense.SandboxError, match="without an exit code"):
+        reducer.result()
+
+
+def test_output_that_is_not_kept_is_not_in_the_result():
+    reducer = _reduce.ExecReducer("make", keep=False)
+    reducer.feed(out(b"a"))
+    reducer.feed(sb.ExecOutput(exit=sb.ExecExit()))
+    assert reducer.result().stdout == ""
+
+
+def test_text_for_callbacks_never_cuts_a_character():
+    splitter = _reduce.TextSplitter()
+    data = "aä€".encode()
+    texts = [splitter.feed(ExecChunk(bytes([b]), "stdout")) for b in data]
+    assert "".join(texts) == "aä€"
+    assert "\ufffd" not in "".join(texts)
+    splitter.feed(ExecChunk(b"\xe2", "stderr"))
+    assert splitter.rest("stderr") == "\ufffd"
+    assert splitter.rest("stdout") == ""
+
+
+def test_lists_of_an_upload_come_in_parts():
+    reducer = _reduce.TreeReducer()
+    response = cb.UploadTreeResponse
+    wanted = response.Wanted
+    assert reducer.feed(response(wanted=wanted(entries=[1]))) is None
+    assert reducer.feed(response(wanted=wanted(entries=[4], last=True))) == [1, 4]
+    assert reducer.feed(response(missing=response.Missing(last=True))) == []
+    reducer.feed(response(result=cb.IngestResult(files=2)))
+    assert _reduce.ingested(reducer.result).ingest.files == 2
+
+
+def test_ingest_without_a_result_is_an_error():
+    reducer = _reduce.IngestReducer()
+    reducer.feed(cb.IngestProgress(files=3))
+    with pytest.raises(agentfense.SandboxError):
+        reducer.codebase()
+
+
+def test_enums_are_their_words_everywhere():
+    assert f"{Permission.READ} {Permission.READ!s}" == "read read"
+    assert Permission.READ == "read"
+    assert RuntimeType.NATIVE is RuntimeType.BWRAP is RuntimeType("native")
