@@ -1,7 +1,12 @@
+import os
 import pathlib
 import shutil
 import tempfile
 from typing import Iterator
+
+# The fake server is an async one: with fork support a grpcio as old as 1.49.1
+# ends every child that these tests start.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import pytest
 from drive import Surface
