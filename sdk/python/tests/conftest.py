@@ -9,6 +9,7 @@ from typing import Iterator
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import pytest
+from daemon import Daemon
 from drive import Surface
 from fake import Fake
 
@@ -42,3 +43,17 @@ def api(request: pytest.FixtureRequest) -> Iterator[Surface]:
     surface = Surface(request.param)
     yield surface
     surface.close()
+
+
+@pytest.fixture(scope="session")
+def daemon() -> Iterator[Daemon]:
+    running = Daemon()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def endpoint(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A real daemon, also where AGENTFENSE_ENDPOINT names it."""
+    monkeypatch.setenv("AGENTFENSE_ENDPOINT", daemon.endpoint)
+    return daemon.endpoint

@@ -1,0 +1,66 @@
+"""A real daemon of a test run's own, in a directory of its own."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+class Daemon:
+    """bin/sandboxd, or the one in $AGENTFENSE_BIN, with all that it keeps below one directory."""
+
+    def __init__(self) -> None:
+        self.program = pathlib.Path(os.environ.get("AGENTFENSE_BIN", ROOT / "bin")) / "sandboxd"
+        assert os.geteuid() == 0, "the e2e tests need root"
+        assert self.program.exists(), f"{self.program} is missing: run make build"
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="afe2e"))
+        self._log = (self.directory / "log").open("ab")
+        self.endpoint = f"unix://{self.directory}/api.sock"
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                self.program,
+                f"--state-dir={self.directory}/state",
+                f"--run-dir={self.directory}/run",
+                f"--listen={self.endpoint}",
+            ],
+            stderr=self._log,
+            start_new_session=True,
+        )
+        for _ in range(500):
+            if self._process.poll() is not None or self._answers():
+                break
+            time.sleep(0.02)
+        assert self._answers(), self.log()
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(f"{self.directory}/api.sock") == 0
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        assert status == 0, self.log()
+
+    def close(self) -> None:
+        try:
+            self.stop()
+        finally:
+            self._log.close()
+            shutil.rmtree(self.directory)
