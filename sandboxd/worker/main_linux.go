@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/agentfense/agentfense/landlock"
 	"github.com/agentfense/agentfense/landlock/seccomp/install"
 )
 
@@ -75,10 +76,26 @@ func setUp(conn *Conn) error {
 	if err := becomeUser(s.UID); err != nil {
 		return err
 	}
-	if err := install.Thread([]byte(s.Filter)); err != nil {
-		return failed(StageConfine, "seccomp", err)
+	if err := confine(s); err != nil {
+		return err
 	}
 	return failed(StageServe, "exec", execSelf(NameInit))
+}
+
+// confine applies Landlock, as far as the kernel has it, and then seccomp. The
+// daemon reports what the kernel lacks.
+func confine(s *Setup) error {
+	abi, err := landlock.HaveABI()
+	if err != nil {
+		return failed(StageConfine, "landlock", err)
+	}
+	if abi > 0 {
+		set, _ := landlock.Compile(landlock.Request{Writable: s.Writable, Files: s.Files}, abi)
+		if err := landlock.Apply(set); err != nil {
+			return failed(StageConfine, "landlock", err)
+		}
+	}
+	return failed(StageConfine, "seccomp", install.Thread([]byte(s.Filter)))
 }
 
 // enterCgroups moves this thread, and so what it will execute, into the

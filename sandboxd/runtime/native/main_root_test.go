@@ -25,11 +25,29 @@ func TestMain(m *testing.M) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		panic(err)
 	}
-	var err error
-	if workerProgram, err = os.Open(os.Getenv("NATIVE_TEST_INSIDE")); err != nil {
+	workerProgram = sealed(os.Getenv("NATIVE_TEST_INSIDE"))
+	goleak.VerifyTestMain(m)
+}
+
+// sealed copies a program to where Landlock lets it be executed from, as the
+// daemon does.
+func sealed(path string) *os.File {
+	b, err := os.ReadFile(path)
+	if err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	fd, err := unix.MemfdCreate("worker", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		panic(err)
+	}
+	f := os.NewFile(uintptr(fd), "worker")
+	if _, err := f.Write(b); err != nil {
+		panic(err)
+	}
+	if err := f.Chmod(0o111); err != nil {
+		panic(err)
+	}
+	return f
 }
 
 func outside() int {
