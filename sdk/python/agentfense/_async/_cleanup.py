@@ -1,12 +1,23 @@
 """Removing what was made, on the way out of a failure that the caller gets to see."""
 
+import contextlib
 import logging
-from typing import Awaitable, Callable
+from typing import AsyncIterator, Awaitable, Callable
 
 from .._errors import SandboxError
 from .client import AsyncSandboxClient
 
 log = logging.getLogger("agentfense")
+
+
+@contextlib.asynccontextmanager
+async def closed_on_failure(client: AsyncSandboxClient) -> AsyncIterator[None]:
+    """Closes the client if the block fails, for there is no sandbox then that would."""
+    try:
+        yield
+    except BaseException:
+        await client.close()
+        raise
 
 
 async def remove_all(client: AsyncSandboxClient, codebase_id: str) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from typing import Dict, Iterable, List, Optional, Type, TypeVar, Union
+from dataclasses import dataclass
+from typing import Awaitable, Callable, Dict, Iterable, List, Optional, Type, TypeVar, Union
 
 from .. import _presets, _wire
 from .. import _types as t
@@ -14,13 +15,29 @@ from .._errors import (
 )
 from .._reduce import name_of
 from . import _flavor
-from ._cleanup import attempt, log, remove_all
+from ._cleanup import attempt, closed_on_failure, log, remove_all
 from ._codebases import Content, check_directory
 from ._exec import AsyncExecStream, Callback
 from .client import AsyncSandboxClient
 
 S = TypeVar("S", bound="AsyncSandbox")
 Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What a sandbox shall be, apart from its codebase."""
+
+    rules: List[t.PermissionRule]
+    runtime: t.RuntimeType
+    image: Optional[str]
+    resources: Optional[t.ResourceLimits]
+    labels: Optional[Dict[str, str]]
+    start: bool
+
+    def __post_init__(self) -> None:
+        """What cannot be sent is an error here, before anything is created."""
+        _wire.create_sandbox("", self.rules, runtime=self.runtime, resources=self.resources)
 
 
 class AsyncSandbox:
@@ -71,10 +88,10 @@ class AsyncSandbox:
         """
         directory = check_directory(path)
         rules = _presets.compose(preset, permissions)
-        _wire.create_sandbox("", rules, runtime=runtime, resources=resources)
+        wish = _Wish(rules, runtime, image, resources, labels, auto_start)
         client = AsyncSandboxClient(endpoint, secure)
 
-        async def codebase() -> t.Codebase:
+        async def stored() -> t.Codebase:
             made = await client.create_codebase(codebase_name or name_of(directory), owner_id)
             try:
                 return await client.upload_directory(
@@ -84,25 +101,7 @@ class AsyncSandbox:
                 await attempt(client.delete_codebase, made.id)
                 raise
 
-        async def make() -> S:
-            try:
-                stored = await codebase()
-                return await cls._create(
-                    client,
-                    stored,
-                    rules,
-                    owns_codebase=True,
-                    runtime=runtime,
-                    image=image,
-                    resources=resources,
-                    labels=labels,
-                    start=auto_start,
-                )
-            except BaseException:
-                await client.close()
-                raise
-
-        return _flavor.Opening(make())
+        return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=True))
 
     @classmethod
     def from_codebase(
@@ -120,71 +119,56 @@ class AsyncSandbox:
     ) -> "_flavor.Opening[S]":
         """A sandbox on a codebase that exists and that stays when the sandbox goes."""
         rules = _presets.compose(preset, permissions)
+        wish = _Wish(rules, runtime, image, resources, labels, auto_start)
         client = AsyncSandboxClient(endpoint, secure)
 
-        async def make() -> S:
-            try:
-                return await cls._create(
-                    client,
-                    await client.get_codebase(codebase_id),
-                    rules,
-                    owns_codebase=False,
-                    runtime=runtime,
-                    image=image,
-                    resources=resources,
-                    labels=labels,
-                    start=auto_start,
-                )
-            except BaseException:
-                await client.close()
-                raise
+        async def stored() -> t.Codebase:
+            return await client.get_codebase(codebase_id)
 
-        return _flavor.Opening(make())
+        return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=False))
 
     @classmethod
     def connect(
         cls: Type[S], sandbox_id: str, endpoint: Optional[str] = None, secure: bool = False
     ) -> "_flavor.Opening[S]":
         """A sandbox that exists. It owns nothing: the end of a ``with`` block leaves it running."""
-        client = AsyncSandboxClient(endpoint, secure)
-
-        async def make() -> S:
-            try:
-                info = await client.get_sandbox(sandbox_id)
-                try:
-                    codebase: Optional[t.Codebase] = await client.get_codebase(info.codebase_id)
-                except CodebaseNotFoundError:
-                    codebase = None
-                return cls(client, info, codebase)
-            except BaseException:
-                await client.close()
-                raise
-
-        return _flavor.Opening(make())
+        return _flavor.Opening(cls._find(AsyncSandboxClient(endpoint, secure), sandbox_id))
 
     @classmethod
-    async def _create(
+    async def _make(
         cls: Type[S],
         client: AsyncSandboxClient,
-        codebase: t.Codebase,
-        rules: List[t.PermissionRule],
+        stored: Callable[[], Awaitable[t.Codebase]],
+        wish: _Wish,
         *,
         owns_codebase: bool,
-        runtime: t.RuntimeType,
-        image: Optional[str],
-        resources: Optional[t.ResourceLimits],
-        labels: Optional[Dict[str, str]],
-        start: bool,
     ) -> S:
-        try:
-            info = await client.create_sandbox(
-                codebase.id, rules, runtime, image, resources, labels, start=start
-            )
-        except BaseException:
-            if owns_codebase:
-                await remove_all(client, codebase.id)
-            raise
+        async with closed_on_failure(client):
+            codebase = await stored()
+            try:
+                info = await client.create_sandbox(
+                    codebase.id,
+                    wish.rules,
+                    wish.runtime,
+                    wish.image,
+                    wish.resources,
+                    wish.labels,
+                    start=wish.start,
+                )
+            except BaseException:
+                if owns_codebase:
+                    await remove_all(client, codebase.id)
+                raise
         return cls(client, info, codebase, owns_sandbox=True, owns_codebase=owns_codebase)
+
+    @classmethod
+    async def _find(cls: Type[S], client: AsyncSandboxClient, sandbox_id: str) -> S:
+        async with closed_on_failure(client):
+            info = await client.get_sandbox(sandbox_id)
+            codebase: Optional[t.Codebase] = None
+            with contextlib.suppress(CodebaseNotFoundError):
+                codebase = await client.get_codebase(info.codebase_id)
+        return cls(client, info, codebase)
 
     # What it is.
 

@@ -3,7 +3,8 @@
 
 import contextlib
 import os
-from typing import Dict, Iterable, List, Optional, Type, TypeVar, Union
+from dataclasses import dataclass
+from typing import Awaitable, Callable, Dict, Iterable, List, Optional, Type, TypeVar, Union
 
 from .. import _presets, _wire
 from .. import _types as t
@@ -15,13 +16,29 @@ from .._errors import (
 )
 from .._reduce import name_of
 from . import _flavor
-from ._cleanup import attempt, log, remove_all
+from ._cleanup import attempt, closed_on_failure, log, remove_all
 from ._codebases import Content, check_directory
 from ._exec import ExecStream, Callback
 from .client import SandboxClient
 
 S = TypeVar("S", bound="Sandbox")
 Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What a sandbox shall be, apart from its codebase."""
+
+    rules: List[t.PermissionRule]
+    runtime: t.RuntimeType
+    image: Optional[str]
+    resources: Optional[t.ResourceLimits]
+    labels: Optional[Dict[str, str]]
+    start: bool
+
+    def __post_init__(self) -> None:
+        """What cannot be sent is an error here, before anything is created."""
+        _wire.create_sandbox("", self.rules, runtime=self.runtime, resources=self.resources)
 
 
 class Sandbox:
@@ -72,10 +89,10 @@ class Sandbox:
         """
         directory = check_directory(path)
         rules = _presets.compose(preset, permissions)
-        _wire.create_sandbox("", rules, runtime=runtime, resources=resources)
+        wish = _Wish(rules, runtime, image, resources, labels, auto_start)
         client = SandboxClient(endpoint, secure)
 
-        def codebase() -> t.Codebase:
+        def stored() -> t.Codebase:
             made = client.create_codebase(codebase_name or name_of(directory), owner_id)
             try:
                 return client.upload_directory(
@@ -85,25 +102,7 @@ class Sandbox:
                 attempt(client.delete_codebase, made.id)
                 raise
 
-        def make() -> S:
-            try:
-                stored = codebase()
-                return cls._create(
-                    client,
-                    stored,
-                    rules,
-                    owns_codebase=True,
-                    runtime=runtime,
-                    image=image,
-                    resources=resources,
-                    labels=labels,
-                    start=auto_start,
-                )
-            except BaseException:
-                client.close()
-                raise
-
-        return _flavor.Opening(make())
+        return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=True))
 
     @classmethod
     def from_codebase(
@@ -121,71 +120,56 @@ class Sandbox:
     ) -> "S":
         """A sandbox on a codebase that exists and that stays when the sandbox goes."""
         rules = _presets.compose(preset, permissions)
+        wish = _Wish(rules, runtime, image, resources, labels, auto_start)
         client = SandboxClient(endpoint, secure)
 
-        def make() -> S:
-            try:
-                return cls._create(
-                    client,
-                    client.get_codebase(codebase_id),
-                    rules,
-                    owns_codebase=False,
-                    runtime=runtime,
-                    image=image,
-                    resources=resources,
-                    labels=labels,
-                    start=auto_start,
-                )
-            except BaseException:
-                client.close()
-                raise
+        def stored() -> t.Codebase:
+            return client.get_codebase(codebase_id)
 
-        return _flavor.Opening(make())
+        return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=False))
 
     @classmethod
     def connect(
         cls: Type[S], sandbox_id: str, endpoint: Optional[str] = None, secure: bool = False
     ) -> "S":
         """A sandbox that exists. It owns nothing: the end of a ``with`` block leaves it running."""
-        client = SandboxClient(endpoint, secure)
-
-        def make() -> S:
-            try:
-                info = client.get_sandbox(sandbox_id)
-                try:
-                    codebase: Optional[t.Codebase] = client.get_codebase(info.codebase_id)
-                except CodebaseNotFoundError:
-                    codebase = None
-                return cls(client, info, codebase)
-            except BaseException:
-                client.close()
-                raise
-
-        return _flavor.Opening(make())
+        return _flavor.Opening(cls._find(SandboxClient(endpoint, secure), sandbox_id))
 
     @classmethod
-    def _create(
+    def _make(
         cls: Type[S],
         client: SandboxClient,
-        codebase: t.Codebase,
-        rules: List[t.PermissionRule],
+        stored: Callable[[], t.Codebase],
+        wish: _Wish,
         *,
         owns_codebase: bool,
-        runtime: t.RuntimeType,
-        image: Optional[str],
-        resources: Optional[t.ResourceLimits],
-        labels: Optional[Dict[str, str]],
-        start: bool,
     ) -> S:
-        try:
-            info = client.create_sandbox(
-                codebase.id, rules, runtime, image, resources, labels, start=start
-            )
-        except BaseException:
-            if owns_codebase:
-                remove_all(client, codebase.id)
-            raise
+        with closed_on_failure(client):
+            codebase = stored()
+            try:
+                info = client.create_sandbox(
+                    codebase.id,
+                    wish.rules,
+                    wish.runtime,
+                    wish.image,
+                    wish.resources,
+                    wish.labels,
+                    start=wish.start,
+                )
+            except BaseException:
+                if owns_codebase:
+                    remove_all(client, codebase.id)
+                raise
         return cls(client, info, codebase, owns_sandbox=True, owns_codebase=owns_codebase)
+
+    @classmethod
+    def _find(cls: Type[S], client: SandboxClient, sandbox_id: str) -> S:
+        with closed_on_failure(client):
+            info = client.get_sandbox(sandbox_id)
+            codebase: Optional[t.Codebase] = None
+            with contextlib.suppress(CodebaseNotFoundError):
+                codebase = client.get_codebase(info.codebase_id)
+        return cls(client, info, codebase)
 
     # What it is.
 
