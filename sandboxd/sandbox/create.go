@@ -1,0 +1,198 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/agentfense/agentfense/policy"
+)
+
+// newPrefix marks a state directory that is still being made.
+const newPrefix = ".new-"
+
+// requestKey is what makes creation idempotent.
+type requestKey struct {
+	owner uint32
+	id    string
+}
+
+// creation is a sandbox being made, for others with the same request to wait.
+type creation struct {
+	done chan struct{} // closed when the two below are set
+	s    *Sandbox
+	err  error
+}
+
+func doneCreation(s *Sandbox) *creation {
+	c := &creation{done: make(chan struct{}), s: s}
+	close(c.done)
+	return c
+}
+
+// Create makes a sandbox of the codebase's head, in status Pending. With a
+// RequestID that its owner used before, it returns the sandbox made then, if
+// that still exists.
+//
+// A [LimitError] means that the owner has too many, a [PlanError] that policy
+// and snapshot do not go together, a *policy.RuleError that a rule is wrong.
+func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
+	if p.RequestID == "" {
+		return r.create(p)
+	}
+	key := requestKey{p.Owner, p.RequestID}
+	for {
+		r.mu.Lock()
+		c := r.request[key]
+		if c == nil {
+			c = &creation{done: make(chan struct{})}
+			r.request[key] = c
+			r.mu.Unlock()
+			c.s, c.err = r.create(p)
+			if c.err != nil {
+				r.mu.Lock()
+				delete(r.request, key)
+				r.mu.Unlock()
+			}
+			close(c.done)
+			return c.s, c.err
+		}
+		r.mu.Unlock()
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if c.err == nil {
+			return c.s, nil
+		}
+		// The other attempt failed; this one is on its own.
+	}
+}
+
+func (r *Registry) create(p Params) (_ *Sandbox, err error) {
+	pol, err := policy.Compile(p.Rules)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.reserve(p.Owner); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.unreserve(p.Owner)
+		}
+	}()
+	uid, err := r.cfg.Store.SandboxUID(p.Owner)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find a uid for the sandbox: %w", err)
+	}
+	snap, err := r.cfg.Store.Head(p.CodebaseID)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			snap.Close()
+		}
+	}()
+	plan, err := r.plans.plan(pol, snap)
+	if err != nil {
+		return nil, &PlanError{err}
+	}
+	rec := record{Info: Info{
+		ID: newID(), Params: p, UID: uid, Snapshot: snap.Digest(),
+		Status: Pending, Created: time.Now().UTC().Round(0),
+	}}
+	s := newSandbox(r, rec)
+	s.snap, s.pol, s.plan = snap, pol, plan
+	if err := r.makeDir(rec); err != nil {
+		return nil, err
+	}
+	return s, r.insert(s)
+}
+
+// reserve counts one more sandbox of an owner, if that may have it.
+func (r *Registry) reserve(owner uint32) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	if most := r.cfg.MaxPerOwner; most > 0 && r.perUID[owner] >= most {
+		return &LimitError{LimitSandboxes, most}
+	}
+	r.perUID[owner]++
+	return nil
+}
+
+func (r *Registry) unreserve(owner uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.perUID[owner]--; r.perUID[owner] == 0 {
+		delete(r.perUID, owner)
+	}
+}
+
+// insert makes a sandbox that has its directory known, unless the registry has
+// been closed meanwhile.
+func (r *Registry) insert(s *Sandbox) error {
+	r.mu.Lock()
+	closed := r.closed
+	if !closed {
+		r.known[s.info.ID] = s
+	}
+	r.mu.Unlock()
+	if closed {
+		return errors.Join(ErrClosed, r.dir.RemoveAll(s.info.ID))
+	}
+	r.expiryChanged()
+	return nil
+}
+
+// makeDir makes the state directory under another name first, so that one with
+// an id always has a record.
+func (r *Registry) makeDir(rec record) (err error) {
+	temp := newPrefix + rec.ID
+	if err := r.dir.Mkdir(temp, 0o700); err != nil {
+		return fmt.Errorf("cannot make the state directory: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.dir.RemoveAll(temp))
+		}
+	}()
+	dir, err := r.dir.OpenRoot(temp)
+	if err != nil {
+		return fmt.Errorf("cannot open the state directory: %w", err)
+	}
+	defer dir.Close()
+	for _, name := range []string{upperName, workName} {
+		if err := dir.Mkdir(name, 0o755); err != nil {
+			return fmt.Errorf("cannot make %s: %w", name, err)
+		}
+	}
+	if int(rec.UID) != os.Getuid() {
+		if err := dir.Chown(upperName, int(rec.UID), int(rec.UID)); err != nil {
+			return fmt.Errorf("cannot give away upper: %w", err)
+		}
+	}
+	if err := rec.write(dir); err != nil {
+		return err
+	}
+	if err := r.dir.Rename(temp, rec.ID); err != nil {
+		return fmt.Errorf("cannot name the state directory: %w", err)
+	}
+	return nil
+}
+
+// newID returns a fresh id: 128 random bits.
+func newID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	return "sb_" + hex.EncodeToString(b[:])
+}

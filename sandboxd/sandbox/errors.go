@@ -1,0 +1,56 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotFound means that no sandbox has this id, or has it any more.
+	ErrNotFound = errors.New("no such sandbox")
+	// ErrClosed means that the daemon is shutting down.
+	ErrClosed = errors.New("the daemon is shutting down")
+	// ErrCodebase means that the sandbox's codebase is gone.
+	ErrCodebase = errors.New("the codebase is gone")
+)
+
+// StateError means that a call does not fit the sandbox's status.
+type StateError struct {
+	ID     string
+	Status Status
+	// Reason is why the sandbox is in that status, if that is known.
+	Reason string
+}
+
+func (e *StateError) Error() string {
+	s := fmt.Sprintf("sandbox %s is %v", e.ID, e.Status)
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	}
+	return s
+}
+
+// LimitError means that an owner has as many sandboxes as one may.
+type LimitError struct {
+	Name  string
+	Limit int
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("limit %s of %d is reached", e.Name, e.Limit)
+}
+
+// PlanError means that the policy cannot be laid over the snapshot.
+type PlanError struct{ Err error }
+
+func (e *PlanError) Error() string { return fmt.Sprintf("cannot plan the policy: %v", e.Err) }
+func (e *PlanError) Unwrap() error { return e.Err }
+
+// StartError means that a sandbox could not be started; it is in status Error.
+type StartError struct {
+	ID  string
+	Err error
+}
+
+func (e *StartError) Error() string { return fmt.Sprintf("cannot start %s: %v", e.ID, e.Err) }
+func (e *StartError) Unwrap() error { return e.Err }

@@ -1,0 +1,69 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// retryExpired is how soon a sandbox that could not be destroyed is tried
+// again.
+const retryExpired = 10 * time.Second
+
+// expire destroys sandboxes whose time has come, until the registry closes.
+func (r *Registry) expire() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.life.Done():
+			return
+		case <-r.recheck:
+		case <-timer.C:
+		}
+		if r.isClosed() {
+			return
+		}
+		if wait, any := r.destroyExpired(); any {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// destroyExpired destroys what is due, side by side, and returns how long to
+// wait for the next.
+func (r *Registry) destroyExpired() (wait time.Duration, any bool) {
+	now := time.Now()
+	wait = 24 * time.Hour
+	for _, s := range r.all() {
+		info := s.Info()
+		if info.Expires.IsZero() {
+			continue
+		}
+		any = true
+		left := info.Expires.Sub(now)
+		if left <= 0 {
+			left = retryExpired
+			if s.expiring.CompareAndSwap(false, true) {
+				r.tasks.Go(func() { s.expireNow() })
+			}
+		}
+		wait = min(wait, left)
+	}
+	return wait, any
+}
+
+func (s *Sandbox) expireNow() {
+	defer s.expiring.Store(false)
+	if err := s.Destroy(context.Background()); err != nil && !errors.Is(err, ErrNotFound) {
+		s.reg.cfg.Log.Error("cannot destroy expired sandbox", "sandbox", s.info.ID, "error", err)
+	}
+}
+
+// expiryChanged makes the expiry loop look again.
+func (r *Registry) expiryChanged() {
+	select {
+	case r.recheck <- struct{}{}:
+	default:
+	}
+}

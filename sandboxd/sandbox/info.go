@@ -1,0 +1,52 @@
+package sandbox
+
+import (
+	"time"
+
+	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/store/tree"
+)
+
+// CommitMode says when changes reach the codebase.
+type CommitMode uint8
+
+// The commit modes.
+const (
+	// OnExec commits after every command; the last writer wins.
+	OnExec CommitMode = iota + 1
+	// Manual commits when asked, and never over somebody else's change.
+	Manual
+)
+
+// Params is what a sandbox is made from.
+type Params struct {
+	CodebaseID string            `json:"codebase_id"`
+	Owner      uint32            `json:"owner"`
+	Rules      []policy.Rule     `json:"rules"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	// Expires is when the sandbox is destroyed; zero means never.
+	Expires time.Time      `json:"expires,omitzero"`
+	Image   string         `json:"image,omitempty"`
+	Limits  runtime.Limits `json:"limits"`
+	// Shares and quota as the client gave them are in Limits.
+	Mode CommitMode `json:"commit_mode"`
+	// RequestID makes creation idempotent for its owner; empty: it is not.
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// Info is a sandbox at one moment. Its slices and maps are shared: they are
+// not to be changed.
+type Info struct {
+	ID string `json:"id"`
+	Params
+	// UID is what everything in the sandbox runs as.
+	UID      uint32      `json:"uid"`
+	Snapshot tree.Digest `json:"-"`
+	Status   Status      `json:"status"`
+	// Reason says why it is in status Error, or why it stopped by itself.
+	Reason  string    `json:"reason,omitempty"`
+	Created time.Time `json:"created"`
+	Started time.Time `json:"started,omitzero"`
+	Stopped time.Time `json:"stopped,omitzero"`
+}

@@ -1,0 +1,128 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// Start brings the sandbox up, with the delta that it had before. A
+// [StateError] means that it runs already, a [StartError] that it could not
+// start and is in status Error; it may be tried again.
+func (s *Sandbox) Start(ctx context.Context) error {
+	if err := s.turn.lock(ctx); err != nil {
+		return err
+	}
+	defer s.turn.unlock()
+	if s.reg.isClosed() {
+		return ErrClosed
+	}
+	if err := s.allows(started); err != nil {
+		return err
+	}
+	bound, cancel := s.bind(ctx)
+	defer cancel()
+	run, err := s.launch(bound)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err() // the caller left: nothing is wrong with the sandbox
+		}
+		if bound.Err() != nil {
+			return ErrNotFound // destroyed meanwhile
+		}
+		s.move(failed, err.Error(), nil)
+		return &StartError{ID: s.Info().ID, Err: err}
+	}
+	s.move(started, "", run)
+	s.reg.tasks.Go(func() { s.watch(run) })
+	return nil
+}
+
+// launch makes the directories, the view and the instance, or nothing.
+func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	info := s.Info()
+	if err := s.makeUpper(info); err != nil {
+		return nil, err
+	}
+	v, err := s.reg.cfg.Views.Acquire(ctx, info.Snapshot, s.pol, info.UID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot mount the view: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			v.Release()
+		}
+	}()
+	inst, err := s.reg.cfg.Runtime.Start(ctx, s.spec(info, v))
+	if err != nil {
+		return nil, err
+	}
+	return &running{inst: inst, view: v, ended: make(chan struct{})}, nil
+}
+
+// makeUpper makes what the plan wants to exist.
+func (s *Sandbox) makeUpper(info Info) error {
+	if len(s.plan.Created) == 0 {
+		return nil
+	}
+	upper, err := s.reg.openUpper(info.ID)
+	if err != nil {
+		return err
+	}
+	defer upper.Close()
+	return makeCreated(upper, s.plan.Created, s.snap.Tree(), info.UID)
+}
+
+func (s *Sandbox) spec(info Info, v View) runtime.Spec {
+	return runtime.Spec{
+		ID:     info.ID,
+		UID:    info.UID,
+		Dir:    filepath.Join(s.reg.cfg.Dir, sandboxesName, info.ID),
+		View:   v.Path(),
+		Plan:   s.plan,
+		Limits: info.Limits,
+		Groups: groups(s.pol),
+	}
+}
+
+// groups are the seccomp groups of a policy. Whoever may rewrite the whole
+// codebase debugs it as well; that reaches no further than the sandbox.
+func groups(pol *policy.Policy) []string {
+	if pol.Root().Creates().Level == policy.Write {
+		return []string{"core", "debug"}
+	}
+	return []string{"core"}
+}
+
+// move makes the transition that allows has checked, and saves the record.
+// turn is held.
+func (s *Sandbox) move(by event, reason string, run *running) {
+	now := time.Now().UTC()
+	s.mu.Lock()
+	to, ok := s.info.Status.next(by)
+	if !ok {
+		s.mu.Unlock()
+		s.reg.cfg.Log.Error("impossible transition", "sandbox", s.info.ID, "status", s.info.Status, "event", by)
+		return
+	}
+	from := s.info.Status
+	s.info.Status, s.info.Reason, s.run = to, reason, run
+	switch to {
+	case Running:
+		s.info.Started, s.info.Stopped = now, time.Time{}
+	case Stopped:
+		s.info.Stopped = now
+	}
+	s.mu.Unlock()
+	s.reg.cfg.Log.Info("sandbox is "+to.String(), "sandbox", s.info.ID, "owner", s.info.Owner, "was", from, "reason", reason)
+	if to != gone {
+		s.save()
+	}
+}
