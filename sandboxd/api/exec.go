@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// Exec runs a command and returns its output.
+func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandboxv1.ExecResult, error) {
+	cmd, err := s.command(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	j, err := s.begin(ctx, cmd, false)
+	if err != nil {
+		return nil, err
+	}
+	j.feedAll()
+	stdout, stderr := keeper{max: s.cfg.Limits.Output}, keeper{max: s.cfg.Limits.Output}
+	status, err := j.run(ctx, func(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
+		if typ == sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR {
+			stderr.keep(b)
+		} else {
+			stdout.keep(b)
+		}
+		return nil
+	})
+	if err := s.settle(ctx, cmd, status, err); err != nil {
+		return nil, err
+	}
+	res := &sandboxv1.ExecResult{
+		ExitCode: int32(status.Code), Duration: durationpb.New(status.Duration),
+		StdoutTruncated: stdout.truncated, StderrTruncated: stderr.truncated,
+		Signal: int32(status.Signal), OomKilled: status.OOM,
+	}
+	res.Stdout, res.StdoutBytes = text(stdout.data)
+	res.Stderr, res.StderrBytes = text(stderr.data)
+	return res, nil
+}
+
+// settle commits what a command changed, if its sandbox is to, and says what
+// the command's end is for the client: nil, or an error.
+func (s *Server) settle(ctx context.Context, cmd command, status runtime.Status, err error) error {
+	// The client may be gone; what the command did stays done.
+	cerr := cmd.run.Sandbox().Settle(context.WithoutCancel(ctx))
+	switch {
+	case err != nil:
+		return translate(err, cmd.about()).with(keyCommand, cmd.text)
+	case status.TimedOut:
+		return cmd.timedOut()
+	case cerr != nil:
+		return commitFailed(cerr, cmd.about())
+	}
+	return nil
+}
+
+// keeper keeps the first bytes of a stream.
+type keeper struct {
+	data      []byte
+	max       int
+	truncated bool
+}
+
+func (k *keeper) keep(b []byte) {
+	if room := k.max - len(k.data); len(b) > room {
+		b, k.truncated = b[:room], true
+	}
+	k.data = append(k.data, b...)
+}
+
+// outputs is a stream of ExecOutput that several goroutines write to.
+type outputs struct {
+	mu     sync.Mutex // above stream
+	stream interface {
+		Send(*sandboxv1.ExecOutput) error
+	}
+}
+
+func (o *outputs) send(m *sandboxv1.ExecOutput) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.stream.Send(m)
+}
+
+// output is a sink. Send returns when the transport has room, so a client that
+// does not read stops the pump, the pipe and the command.
+func (o *outputs) output(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
+	return o.send(&sandboxv1.ExecOutput{Type: typ, Data: b})
+}
+
+func (o *outputs) exit(status runtime.Status) error {
+	return o.send(&sandboxv1.ExecOutput{Exit: &sandboxv1.ExecExit{
+		ExitCode: int32(status.Code), Signal: int32(status.Signal),
+		Duration: durationpb.New(status.Duration), OomKilled: status.OOM,
+	}})
+}
+
+// ExecStream runs a command and sends its output as it comes.
+func (s *Server) ExecStream(req *sandboxv1.ExecRequest, stream grpc.ServerStreamingServer[sandboxv1.ExecOutput]) error {
+	ctx := stream.Context()
+	cmd, err := s.command(ctx, req)
+	if err != nil {
+		return err
+	}
+	j, err := s.begin(ctx, cmd, false)
+	if err != nil {
+		return err
+	}
+	j.feedAll()
+	out := &outputs{stream: stream}
+	status, err := j.run(ctx, out.output)
+	if err := s.settle(ctx, cmd, status, err); err != nil {
+		return err
+	}
+	return out.exit(status)
+}

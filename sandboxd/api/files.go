@@ -1,0 +1,255 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	"github.com/agentfense/agentfense/policy"
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/sandbox"
+)
+
+// fileChunk is how much of a file goes into one message.
+const fileChunk = 256 << 10
+
+// target is a path in a running sandbox.
+type target struct {
+	run  *sandbox.Run
+	path string // relative to the root; "." is the root
+	op   string // what is being done, for errors
+}
+
+func (s *Server) target(ctx context.Context, id, clean, op string) (target, error) {
+	sb, err := s.find(ctx, id)
+	if err != nil {
+		return target{}, err
+	}
+	run, err := sb.Run()
+	if err != nil {
+		return target{}, translate(err, about{sandbox: id})
+	}
+	return target{run, clean, op}, nil
+}
+
+func (t target) about() about { return about{sandbox: t.run.Sandbox().Info().ID} }
+
+// fail turns what the sandbox's kernel said into what the client is told: a
+// refusal names the rule that decided.
+func (t target) fail(err error) error {
+	f := t.failure(err)
+	return f.with(keyPath, rooted(t.path)).with(keyOperation, t.op).with(keySandbox, t.about().sandbox)
+}
+
+func (t target) failure(err error) *failure {
+	p := rooted(t.path)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fail(codes.NotFound, ReasonFileNotFound, "%s does not exist", p)
+	case errors.Is(err, unix.ENOTDIR):
+		return fail(codes.FailedPrecondition, ReasonNotADirectory, "%s: not a directory", p)
+	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
+		return notRegular(p)
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
+		return t.denied()
+	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EINVAL):
+		return fail(codes.InvalidArgument, ReasonInvalidPath, "%s is refused: %v", p, err)
+	}
+	return translate(err, t.about())
+}
+
+func (t target) denied() *failure {
+	p := rooted(t.path)
+	f := fail(codes.PermissionDenied, ReasonPermissionDenied, "the policy does not let the sandbox %s %s", t.op, p)
+	pol, err := t.run.Sandbox().Policy()
+	if err != nil {
+		return f
+	}
+	return withRule(f, pol.Decide(p), pol.Rules())
+}
+
+// withRule adds the rule behind a verdict.
+func withRule(f *failure, v policy.Verdict, rules []policy.Rule) *failure {
+	if v.Rule < 0 || v.Rule >= len(rules) {
+		return f
+	}
+	r := rules[v.Rule]
+	f.message += " (rule " + r.String() + ")"
+	return f.with(keyRule, r.Pattern).with(keyIndex, itoa(v.Rule)).with(keyPreset, r.Preset)
+}
+
+func notRegular(p string) *failure {
+	return fail(codes.FailedPrecondition, ReasonNotAFile, "%s is not a regular file", p)
+}
+
+// open opens the target and makes sure that it is a regular file: the sandbox
+// may have put anything there, at any time.
+func (t target) open(ctx context.Context, flags int, mode uint32) (*os.File, error) {
+	f, err := t.run.Open(ctx, t.path, flags|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, mode)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := fstat(f, &st); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		f.Close()
+		return nil, t.fail(unix.ENXIO)
+	}
+	return f, nil
+}
+
+// ReadFile sends a file as the sandbox sees it.
+func (s *Server) ReadFile(req *sandboxv1.ReadFileRequest, stream grpc.ServerStreamingServer[sandboxv1.FileChunk]) error {
+	clean, err := cleanFile(string(req.GetPath()))
+	if err != nil {
+		return err
+	}
+	t, err := s.target(stream.Context(), req.GetSandboxId(), clean, "read")
+	if err != nil {
+		return err
+	}
+	f, err := t.open(stream.Context(), unix.O_RDONLY, 0)
+	if err != nil {
+		return t.fail(err)
+	}
+	defer f.Close()
+	if err := sendFile(f, stream); err != nil {
+		return t.fail(err)
+	}
+	return nil
+}
+
+// sendFile sends all of r, at least one message.
+func sendFile(r io.Reader, stream grpc.ServerStreamingServer[sandboxv1.FileChunk]) error {
+	buf := make([]byte, fileChunk)
+	for sent := false; ; sent = true {
+		n, err := io.ReadFull(r, buf)
+		if n > 0 || !sent {
+			if serr := stream.Send(&sandboxv1.FileChunk{Data: buf[:n]}); serr != nil {
+				return serr
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// WriteFile replaces the content of a file in the sandbox, or makes it, with
+// the directories above it.
+func (s *Server) WriteFile(stream grpc.ClientStreamingServer[sandboxv1.WriteFileRequest, sandboxv1.FileInfo]) error {
+	ctx := stream.Context()
+	first, err := stream.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	start := first.GetStart()
+	if start == nil {
+		return fail(codes.InvalidArgument, ReasonUnexpectedStep, "the first message must be start")
+	}
+	clean, err := cleanFile(string(start.GetPath()))
+	if err != nil {
+		return err
+	}
+	if start.GetMode()&^0o777 != 0 {
+		return invalid("mode", "%o has more than permission bits", start.GetMode())
+	}
+	t, err := s.target(ctx, start.GetSandboxId(), clean, "write")
+	if err != nil {
+		return err
+	}
+	f, err := t.create(ctx, start.GetMode())
+	if err != nil {
+		return t.fail(err)
+	}
+	defer f.Close()
+	if err := receiveFile(f, stream); err != nil {
+		return t.fail(err)
+	}
+	var st unix.Stat_t
+	if err := fstat(f, &st); err != nil {
+		return t.fail(err)
+	}
+	return stream.SendAndClose(wireFile(clean, st.Mode, false, st.Size, st.Mtim.Nano(), ""))
+}
+
+// create opens the target for writing, empty. A mode is for a file that does
+// not exist yet.
+func (t target) create(ctx context.Context, mode uint32) (*os.File, error) {
+	const flags = unix.O_WRONLY | unix.O_TRUNC
+	f, err := t.open(ctx, flags, 0)
+	if !errors.Is(err, unix.ENOENT) {
+		return f, err
+	}
+	asked := mode
+	if asked == 0 {
+		asked = 0o644
+	}
+	f, err = t.open(ctx, flags|unix.O_CREAT, asked)
+	if parent := path.Dir(t.path); errors.Is(err, unix.ENOENT) && parent != "." {
+		if err := t.run.MakeDirs(ctx, parent, 0o755); err != nil {
+			return nil, err
+		}
+		f, err = t.open(ctx, flags|unix.O_CREAT, asked)
+	}
+	if err != nil || mode == 0 {
+		return f, err
+	}
+	if err := f.Chmod(os.FileMode(mode)); err != nil { // the sandbox has a umask
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func receiveFile(w io.Writer, stream grpc.ClientStreamingServer[sandboxv1.WriteFileRequest, sandboxv1.FileInfo]) error {
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if m.GetStart() != nil {
+			return fail(codes.InvalidArgument, ReasonUnexpectedStep, "a second start")
+		}
+		if _, err := w.Write(m.GetData()); err != nil {
+			return err
+		}
+	}
+}
+
+// ListSandboxFiles lists a directory as the sandbox sees it.
+func (s *Server) ListSandboxFiles(ctx context.Context, req *sandboxv1.ListSandboxFilesRequest) (*sandboxv1.ListFilesResponse, error) {
+	clean, err := cleanPath(string(req.GetPath()))
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.target(ctx, req.GetSandboxId(), clean, "list")
+	if err != nil {
+		return nil, err
+	}
+	list, err := t.run.List(ctx, clean, req.GetRecursive())
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	resp := &sandboxv1.ListFilesResponse{Files: make([]*sandboxv1.FileInfo, len(list))}
+	for i, e := range list {
+		isDir := e.Mode&unix.S_IFMT == unix.S_IFDIR
+		resp.Files[i] = wireFile(path.Join(clean, e.Path), e.Mode, isDir, e.Size, e.ModTime, e.Target)
+	}
+	return resp, nil
+}

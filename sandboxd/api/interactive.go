@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"syscall"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+const (
+	// stdinQueue is how many messages of standard input may wait for the
+	// command, so that a signal behind them still arrives.
+	stdinQueue = 16
+	maxSignal  = 64
+)
+
+// ExecInteractive runs a command whose standard input and signals come from
+// the client.
+func (s *Server) ExecInteractive(stream grpc.BidiStreamingServer[sandboxv1.ExecInput, sandboxv1.ExecOutput]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if first.GetStart() == nil {
+		return fail(codes.InvalidArgument, ReasonUnexpectedStep, "the first message must be start")
+	}
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	cmd, err := s.command(ctx, first.GetStart())
+	if err != nil {
+		return err
+	}
+	j, err := s.begin(ctx, cmd, true)
+	if err != nil {
+		return err
+	}
+	out := &outputs{stream: stream}
+	chunks := make(chan []byte, stdinQueue)
+	if len(cmd.stdin) > 0 {
+		chunks <- cmd.stdin
+	}
+	j.feed.Go(func() { j.feedFrom(chunks) })
+	// Recv returns when the handler has, so this one is waited for in Close.
+	s.tasks.Go(func() {
+		defer close(chunks)
+		if err := j.listen(ctx, stream, chunks); err != nil {
+			cancel(err)
+		}
+	})
+	if err := out.send(&sandboxv1.ExecOutput{Started: &sandboxv1.ExecStarted{Pid: int32(j.proc.PID())}}); err != nil {
+		cancel(err)
+	}
+	status, err := j.run(ctx, out.output)
+	if err := s.settle(ctx, cmd, status, err); err != nil {
+		return err
+	}
+	return out.exit(status)
+}
+
+// feedFrom writes chunks to the command until there are no more, or the
+// command does not want them.
+func (j *job) feedFrom(chunks <-chan []byte) {
+	defer close(j.fed)
+	defer j.stdin.Close()
+	for {
+		select {
+		case b := <-chunks:
+			if len(b) == 0 { // end of input, or of the client's messages
+				return
+			}
+			if _, err := j.stdin.Write(b); err != nil {
+				return
+			}
+		case <-j.ended:
+			return
+		}
+	}
+}
+
+// listen passes on what the client sends until it is done sending. The error
+// is what was wrong with that.
+func (j *job) listen(ctx context.Context, stream grpc.BidiStreamingServer[sandboxv1.ExecInput, sandboxv1.ExecOutput], chunks chan<- []byte) error {
+	open := true // whether standard input still is
+	push := func(b []byte) {
+		select {
+		case chunks <- b:
+		case <-j.fed: // nobody reads it any more
+		case <-ctx.Done():
+		}
+	}
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil // closes standard input too
+		}
+		if err != nil {
+			return err
+		}
+		switch step := m.GetStep().(type) {
+		case *sandboxv1.ExecInput_Stdin:
+			if !open {
+				return fail(codes.InvalidArgument, ReasonUnexpectedStep, "stdin after close_stdin")
+			}
+			if len(step.Stdin) > 0 {
+				push(step.Stdin)
+			}
+		case *sandboxv1.ExecInput_CloseStdin:
+			if open {
+				push(nil)
+			}
+			open = false
+		case *sandboxv1.ExecInput_Signal:
+			if err := j.signal(step.Signal); err != nil {
+				return err
+			}
+		default:
+			return fail(codes.InvalidArgument, ReasonUnexpectedStep, "only the first message is start")
+		}
+	}
+}
+
+func (j *job) signal(n int32) error {
+	if n < 1 || n > maxSignal {
+		return invalid("signal", "%d is not a signal", n)
+	}
+	err := j.proc.Signal(syscall.Signal(n))
+	if errors.Is(err, runtime.ErrEnded) || errors.Is(err, syscall.ESRCH) {
+		return nil // it just ended
+	}
+	return err
+}

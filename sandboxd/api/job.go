@@ -1,0 +1,190 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// chunk is how much output is read and sent at a time.
+const chunk = 32 << 10
+
+// reapTimeout is how long a killed command may take to be gone.
+const reapTimeout = 5 * time.Second
+
+// job is one command that runs.
+type job struct {
+	server *Server
+	cmd    command
+	proc   runtime.Process
+	stdout *os.File
+	stderr *os.File
+	// stdin is nil where the command reads from /dev/null.
+	stdin *os.File
+	feed  sync.WaitGroup
+	// ended is closed when the command has ended, fed when nothing writes to
+	// its standard input any more.
+	ended, fed chan struct{}
+}
+
+// sink takes output; the bytes are its own until it returns. It is called from
+// two goroutines, one for each type.
+type sink func(sandboxv1.ExecOutput_OutputType, []byte) error
+
+// begin starts a command with pipes for its standard streams.
+func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job, err error) {
+	j := &job{server: s, cmd: cmd, ended: make(chan struct{}), fed: make(chan struct{})}
+	var theirs []*os.File
+	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
+		if err != nil {
+			closeAll(j.stdin, j.stdout, j.stderr)
+		}
+	}()
+	pipe := func(ours, their **os.File, daemonReads bool) error {
+		o, t, err := newPipe(daemonReads)
+		if err == nil {
+			*ours, *their = o, t
+			theirs = append(theirs, t)
+		}
+		return err
+	}
+	spec := cmd.spec
+	if err := pipe(&j.stdout, &spec.Stdout, true); err != nil {
+		return nil, err
+	}
+	if err := pipe(&j.stderr, &spec.Stderr, true); err != nil {
+		return nil, err
+	}
+	if wantStdin || len(cmd.stdin) > 0 {
+		if err := pipe(&j.stdin, &spec.Stdin, false); err != nil {
+			return nil, err
+		}
+	}
+	if j.proc, err = cmd.run.Exec(ctx, spec); err != nil {
+		return nil, translate(err, cmd.about()).with(keyCommand, cmd.text)
+	}
+	return j, nil
+}
+
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// feedAll writes the request's own standard input and closes it. A command
+// that does not read it all is fine.
+func (j *job) feedAll() {
+	if j.stdin == nil {
+		return
+	}
+	j.feed.Go(func() {
+		defer j.stdin.Close()
+		j.stdin.Write(j.cmd.stdin)
+	})
+}
+
+// run gives output to sink until the command has ended and its output is read,
+// and returns how it ended. When ctx ends or sink fails, the whole tree of the
+// command is killed. Descendants that outlive the command keep running, and
+// what they write is dropped.
+func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var pumps sync.WaitGroup
+	for typ, f := range map[sandboxv1.ExecOutput_OutputType]*os.File{
+		sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT: j.stdout,
+		sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR: j.stderr,
+	} {
+		pumps.Go(func() {
+			if err := j.pump(f, func(b []byte) error { return sink(typ, b) }); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	status, err := j.wait(ctx)
+	close(j.ended)
+	closeAll(j.stdin)
+	// Reads give up; what is in the pipes is read without waiting.
+	j.stdout.SetReadDeadline(time.Unix(1, 0))
+	j.stderr.SetReadDeadline(time.Unix(1, 0))
+	pumps.Wait()
+	j.feed.Wait()
+	if err == nil {
+		err = context.Cause(ctx) // nil, unless sink failed at the very end
+	}
+	return status, err
+}
+
+// wait waits for the command, and ends it if ctx ends first.
+func (j *job) wait(ctx context.Context) (runtime.Status, error) {
+	status, err := j.proc.Wait(ctx)
+	if err == nil || ctx.Err() == nil {
+		return status, err
+	}
+	if kerr := j.proc.Kill(); kerr != nil && !errors.Is(kerr, runtime.ErrEnded) && !errors.Is(kerr, os.ErrProcessDone) {
+		j.server.cfg.Log.Error("cannot kill a command", "sandbox", j.cmd.about().sandbox, "error", kerr)
+	}
+	reap, cancel := context.WithTimeout(context.WithoutCancel(ctx), reapTimeout)
+	defer cancel()
+	if status, rerr := j.proc.Wait(reap); rerr == nil {
+		return status, context.Cause(ctx)
+	}
+	return runtime.Status{}, context.Cause(ctx)
+}
+
+// pump reads one stream to its end, or until its read deadline has passed and
+// nothing is left in it. A pipe that background processes hold open is read on
+// and dropped, so that writing to it is no error for them.
+func (j *job) pump(f *os.File, sink func([]byte) error) error {
+	buf := make([]byte, chunk)
+	for {
+		n, err := f.Read(buf)
+		if n > 0 {
+			if serr := sink(buf[:n]); serr != nil {
+				j.leave(f)
+				return serr
+			}
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			f.SetReadDeadline(time.Time{})
+			eof, err := rest(f, buf, sink)
+			if eof {
+				f.Close()
+			} else {
+				j.leave(f)
+			}
+			return err
+		default:
+			f.Close()
+			return nil // io.EOF; a pipe has no other
+		}
+	}
+}
+
+// leave reads the rest of a stream to nowhere.
+func (j *job) leave(f *os.File) {
+	f.SetReadDeadline(time.Time{})
+	done := j.cmd.run.Done()
+	j.server.tasks.Go(func() { discardAll(f, done) })
+}
+
+// timedOut is what a command that ran into its own timeout comes to.
+func (c command) timedOut() error {
+	return fail(codes.DeadlineExceeded, ReasonCommandTimeout, "the command took longer than %v and was ended", c.spec.Timeout).
+		with(keyCommand, c.text).with(keyTimeout, seconds(c.spec.Timeout)).with(keySandbox, c.about().sandbox)
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// newPipe returns a pipe between the daemon and a command. Only the daemon's
+// end is non-blocking: that is a property of the open file, and a command does
+// not expect it of its standard streams.
+func newPipe(daemonReads bool) (ours, theirs *os.File, err error) {
+	var p [2]int
+	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	our, their := p[0], p[1]
+	if !daemonReads {
+		our, their = their, our
+	}
+	if err := unix.SetNonblock(our, true); err != nil {
+		unix.Close(our)
+		unix.Close(their)
+		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
+	}
+	return os.NewFile(uintptr(our), "pipe"), os.NewFile(uintptr(their), "pipe"), nil
+}
+
+// rest gives sink what is in a pipe now, without waiting for more, and reports
+// whether every writer has closed it.
+func rest(f *os.File, buf []byte, sink func([]byte) error) (eof bool, err error) {
+	left, err := readable(f)
+	for err == nil && left > 0 {
+		var n int
+		n, err = readNow(f, buf[:min(left, len(buf))])
+		if n > 0 {
+			left -= n
+			err = sink(buf[:n])
+		} else if err == nil {
+			return true, nil
+		}
+	}
+	if err == nil {
+		// What arrives from now on is not the command's any more.
+		var n int
+		if n, err = readNow(f, buf); err == nil && n == 0 {
+			return true, nil
+		}
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		err = nil
+	}
+	return false, err
+}
+
+// readable returns how many bytes are in a pipe.
+func readable(f *os.File) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+	})
+	return n, errors.Join(cerr, err)
+}
+
+// readNow is one read(2) that does not wait.
+func readNow(f *os.File, buf []byte) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	rerr := raw.Read(func(fd uintptr) bool {
+		n, err = unix.Read(int(fd), buf)
+		return !errors.Is(err, unix.EINTR)
+	})
+	if rerr != nil {
+		return 0, rerr
+	}
+	return max(n, 0), err
+}
+
+// discardAll reads a pipe until every writer has closed it or done is closed.
+func discardAll(f *os.File, done <-chan struct{}) {
+	defer f.Close()
+	eof := make(chan struct{})
+	go func() {
+		defer close(eof)
+		io.Copy(io.Discard, f)
+	}()
+	select {
+	case <-eof:
+	case <-done:
+		f.Close() // ends the copy
+		<-eof
+	}
+}

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/ingest"
+	"github.com/agentfense/agentfense/sandboxd/sandbox"
+	"github.com/agentfense/agentfense/sandboxd/store"
+)
+
+// Config is what a server works with.
+type Config struct {
+	Sandboxes *sandbox.Registry
+	Store     *store.Store
+	Ingester  *ingest.Ingester
+	// AdminGroup is the group whose members may use everybody's sandboxes and
+	// codebases, as root may; nil means root only.
+	AdminGroup *uint32
+	// Version is what GetInfo reports.
+	Version string
+	// Losses is the protection that this host cannot give.
+	Losses []*sandboxv1.Loss
+	Limits Limits
+	Log    *slog.Logger
+}
+
+// Limits bounds what one call may take. Zero fields mean the default.
+type Limits struct {
+	// Output is how many bytes Exec keeps of each stream; the rest is dropped
+	// and reported as truncated. Default 8 MiB.
+	Output int
+	// Message is the size of one request message. Default 16 MiB.
+	Message int
+	// Streams is how many calls one connection may have open. Default 4096.
+	Streams uint32
+}
+
+func (l Limits) filled() Limits {
+	if l.Output == 0 {
+		l.Output = 8 << 20
+	}
+	if l.Message == 0 {
+		l.Message = 16 << 20
+	}
+	if l.Streams == 0 {
+		l.Streams = 4096
+	}
+	return l
+}
+
+// Server answers both services.
+type Server struct {
+	sandboxv1.UnimplementedSandboxServiceServer
+	sandboxv1.UnimplementedCodebaseServiceServer
+
+	cfg    Config
+	health *health.Server
+	grpc   *grpc.Server
+	// tasks are goroutines that outlive the call that began them: they end
+	// with its connection or its sandbox.
+	tasks sync.WaitGroup
+	// owners remembers whose codebase is whose: codebase id to uid.
+	owners sync.Map
+}
+
+// New returns a server with both services, health and reflection.
+func New(cfg Config) *Server {
+	cfg.Limits = cfg.Limits.filled()
+	s := &Server{cfg: cfg, health: health.NewServer()}
+	g := grpc.NewServer(
+		grpc.Creds(PeerCredentials{}),
+		grpc.MaxRecvMsgSize(cfg.Limits.Message),
+		grpc.MaxConcurrentStreams(cfg.Limits.Streams),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.ChainUnaryInterceptor(s.unary),
+		grpc.ChainStreamInterceptor(s.stream),
+	)
+	sandboxv1.RegisterSandboxServiceServer(g, s)
+	sandboxv1.RegisterCodebaseServiceServer(g, s)
+	healthv1.RegisterHealthServer(g, s.health)
+	reflection.Register(g)
+	s.grpc = g
+	return s
+}
+
+// Serve answers on a listener, which it closes in the end, until Stop.
+func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
+
+// Stop refuses new calls, calls wait, and then gives the calls that are left
+// some patience before it cuts them off. The sandboxes must have ended when
+// wait returns: Stop waits for what belongs to them.
+func (s *Server) Stop(wait func(), patience time.Duration) {
+	s.health.Shutdown()
+	graceful := make(chan struct{})
+	go func() {
+		defer close(graceful)
+		s.grpc.GracefulStop()
+	}()
+	wait()
+	select {
+	case <-graceful:
+	case <-time.After(patience):
+		s.grpc.Stop()
+		<-graceful
+	}
+	s.tasks.Wait()
+}

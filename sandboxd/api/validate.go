@@ -1,0 +1,93 @@
+package api
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+const (
+	maxLabels     = 64
+	maxLabelKey   = 128
+	maxLabelValue = 1024
+	maxName       = 256
+	maxRequestID  = 128
+	maxEnv        = 4096
+	maxArgs       = 16384
+	// maxString is the kernel's cap on one argument or variable, its NUL included.
+	maxString = 128 << 10
+	// maxExpiry keeps arithmetic on times sound.
+	maxExpiry = 100 * 365 * 24 * time.Hour
+)
+
+// checkName checks a short text that is shown to people.
+func checkName(field, value string, most int) error {
+	switch {
+	case len(value) > most:
+		return invalid(field, "longer than %d bytes", most)
+	case strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return invalid(field, "control characters are refused")
+	}
+	return nil
+}
+
+func checkLabels(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return invalid("labels", "%d of them, at most %d are allowed", len(labels), maxLabels)
+	}
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if key == "" {
+			return invalid("labels", "a key is empty")
+		}
+		if err := checkName("labels", key, maxLabelKey); err != nil {
+			return err
+		}
+		if len(labels[key]) > maxLabelValue {
+			return invalid("labels", "the value of %q is longer than %d bytes", key, maxLabelValue)
+		}
+	}
+	return nil
+}
+
+// duration returns a duration that is not negative; absent is zero.
+func duration(field string, d *durationpb.Duration, most time.Duration) (time.Duration, error) {
+	if d == nil {
+		return 0, nil
+	}
+	if err := d.CheckValid(); err != nil {
+		return 0, invalid(field, "%v", err)
+	}
+	switch v := d.AsDuration(); {
+	case v < 0:
+		return 0, invalid(field, "%v is negative", v)
+	case v > most:
+		return most, nil
+	default:
+		return v, nil
+	}
+}
+
+func limitsOf(w *sandboxv1.ResourceLimits) (runtime.Limits, error) {
+	for _, l := range []struct {
+		field      string
+		value, min int64
+	}{
+		{"resources.memory_bytes", w.GetMemoryBytes(), 1 << 20},
+		{"resources.cpu_quota", w.GetCpuQuota(), 1000},
+		{"resources.cpu_shares", w.GetCpuShares(), 2},
+		{"resources.pids_limit", w.GetPidsLimit(), 2},
+	} {
+		if l.value != 0 && l.value < l.min {
+			return runtime.Limits{}, invalid(l.field, "%d is below the least possible, %d", l.value, l.min)
+		}
+	}
+	return runtime.Limits{
+		Memory: w.GetMemoryBytes(), CPUQuota: w.GetCpuQuota(), CPUShares: w.GetCpuShares(), Pids: w.GetPidsLimit(),
+	}, nil
+}
