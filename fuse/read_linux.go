@@ -1,7 +1,9 @@
 package fuse
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	gofuse "github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -9,11 +11,9 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 )
 
-// wholeFile is the size up to which a file is opened, read and closed at once.
-// The kernel fetches files of this size by a single request.
-const wholeFile = 128 << 10
-
-// Read returns content of a file.
+// Read returns content of a file. It opens the object anew each time: that is
+// little beside the way of a request through the kernel, and a view that keeps
+// no files open cannot run out of them.
 func (v *View) Read(_ <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.ReadResult, gofuse.Status) {
 	defer v.load.begin().end()
 	e, status := v.find(in.NodeId)
@@ -29,64 +29,52 @@ func (v *View) Read(_ <-chan struct{}, in *gofuse.ReadIn, buf []byte) (gofuse.Re
 	case in.Offset >= uint64(t.Size):
 		return gofuse.ReadResultData(nil), gofuse.OK
 	}
-	offset := int64(in.Offset)
-	want := int(min(int64(len(buf)), t.Size-offset))
-	object, err := v.objects.acquire(t.Digest, t.Size)
-	if err != nil {
-		return nil, v.failed(err)
-	}
-	if t.Size > wholeFile {
-		return &spliced{object, v.objects, offset, want}, gofuse.OK
-	}
-	defer v.objects.release(object)
-	if err := object.readAt(buf[:want], offset); err != nil {
-		return nil, v.failed(err)
-	}
-	return gofuse.ReadResultData(buf[:want]), gofuse.OK
-}
-
-// spliced is a reply whose content goes from the object to the kernel without
-// a detour. It holds the object open until the reply has been sent.
-type spliced struct {
-	object  *object
-	objects *objects
-	offset  int64
-	size    int
-}
-
-// Seekable tells the library where to splice from.
-func (s *spliced) Seekable() (fd uintptr, offset int64, size int) {
-	return uintptr(s.object.fd), s.offset, s.size
-}
-
-// Bytes reads the content where splicing does not work.
-func (s *spliced) Bytes(buf []byte) ([]byte, gofuse.Status) {
-	buf = buf[:min(len(buf), s.size)]
-	if err := s.object.readAt(buf, s.offset); err != nil {
+	buf = buf[:min(int64(len(buf)), t.Size-int64(in.Offset))]
+	if err := readObject(v.objects, t.Digest, buf, int64(in.Offset)); err != nil {
+		v.fault(fmt.Errorf("cannot read object %v: %w", t.Digest, err))
 		return nil, gofuse.EIO
 	}
-	return buf, gofuse.OK
+	return gofuse.ReadResultData(buf), gofuse.OK
 }
 
-// Size returns how much content there is.
-func (s *spliced) Size() int { return s.size }
+// errShort means that an object holds less than its tree says.
+var errShort = errors.New("object is too short")
 
-// Done lets go of the object.
-func (s *spliced) Done() { s.objects.release(s.object) }
-
-// readAt fills buf; that an object ends early is an error.
-func (o *object) readAt(buf []byte, offset int64) error {
+// readObject fills buf from an object, which it opens below dir, through no
+// link.
+func readObject(dir *os.File, d tree.Digest, buf []byte, offset int64) error {
+	hex := d.String()
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := retry(func() (int, error) {
+		return unix.Openat2(int(dir.Fd()), hex[:2]+"/"+hex[2:], &how)
+	})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
 	for len(buf) > 0 {
-		n, err := unix.Pread(o.fd, buf, offset)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return fmt.Errorf("cannot read object %v: %w", o.digest, err)
-		case n == 0:
-			return fmt.Errorf("object %v ends at %d", o.digest, offset)
+		n, err := retry(func() (int, error) { return unix.Pread(fd, buf, offset) })
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return errShort
 		}
 		buf, offset = buf[n:], offset+int64(n)
 	}
 	return nil
+}
+
+// retry calls f again while a signal, or a rename elsewhere, disturbs it.
+func retry(f func() (int, error)) (int, error) {
+	for tries := 0; ; tries++ {
+		n, err := f()
+		disturbed := errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN)
+		if !disturbed || tries > 100 {
+			return n, err
+		}
+	}
 }

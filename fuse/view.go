@@ -33,13 +33,13 @@ type View struct {
 	tree     *tree.Tree
 	verdicts *verdicts
 	ids      *nodeIDs
-	objects  *objects
+	objects  *os.File
 	owner    gofuse.Owner
 	fault    func(error)
 	load     load
 }
 
-// New returns a View. Close it when no request can come any more.
+// New returns a View. It needs no closing.
 func New(cfg Config) *View {
 	fault := cfg.Fault
 	if fault == nil {
@@ -50,14 +50,11 @@ func New(cfg Config) *View {
 		tree:          cfg.Tree,
 		verdicts:      newVerdicts(cfg.Tree, cfg.Policy),
 		ids:           newNodeIDs(),
-		objects:       newObjects(cfg.Objects),
+		objects:       cfg.Objects,
 		owner:         gofuse.Owner{Uid: cfg.UID, Gid: cfg.GID},
 		fault:         fault,
 	}
 }
-
-// Close closes the objects that are still open.
-func (v *View) Close() { v.objects.close() }
 
 // String names the file system.
 func (v *View) String() string { return "workspace" }
@@ -189,10 +186,4 @@ func (v *View) Forget(uint64, uint64) {}
 // SetAttr is refused, though no kernel asks on a read-only mount.
 func (v *View) SetAttr(<-chan struct{}, *gofuse.SetAttrIn, *gofuse.AttrOut) gofuse.Status {
 	return gofuse.EROFS
-}
-
-// failed reports err and returns the answer that stands for it.
-func (v *View) failed(err error) gofuse.Status {
-	v.fault(err)
-	return gofuse.Status(syscall.EIO)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -67,7 +69,7 @@ func (i *instance) spawn(device, snapshot *os.File) (*process, error) {
 		control:   control,
 		ended:     i.ended,
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := startBounded(p.cmd); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start view process: %w", err), control.Close())
 	}
 	go func() {
@@ -75,6 +77,39 @@ func (i *instance) spawn(device, snapshot *os.File) (*process, error) {
 		_ = p.cmd.Wait() // the status stays in cmd
 	}()
 	return p, nil
+}
+
+// startBounded starts a command whose bounding set holds only what it needs to
+// confine itself. It drops these last ones as well, but each costs it a stop of
+// all its threads.
+func startBounded(cmd *exec.Cmd) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for ever: the thread ends with this goroutine
+		err := dropBounding(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP, unix.CAP_SYS_ADMIN)
+		if err == nil {
+			err = cmd.Start()
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+// dropBounding removes all but a few capabilities from the bounding set of the
+// calling thread.
+func dropBounding(keep ...uintptr) error {
+	for capability := uintptr(0); ; capability++ {
+		if slices.Contains(keep, capability) {
+			continue
+		}
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0)
+		if errors.Is(err, unix.EINVAL) {
+			return nil // the kernel knows no more
+		}
+		if err != nil {
+			return fmt.Errorf("cannot drop capability %d: %w", capability, err)
+		}
+	}
 }
 
 // handOver makes what only the process will hold: the directory of objects,

@@ -195,6 +195,7 @@ func TestProcessIsConfined(t *testing.T) {
 		"CapBnd":     "0000000000000000",
 		"CapAmb":     "0000000000000000",
 		"NoNewPrivs": "1",
+		"Seccomp":    "2",
 		"Umask":      "0000",
 	} {
 		if status[field] != want {
@@ -207,7 +208,7 @@ func TestProcessIsConfined(t *testing.T) {
 	}
 	for _, task := range tasks {
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", v.of.pid, task.Name()))
-		if err != nil || !strings.Contains(string(data), "CapBnd:\t0000000000000000") || !strings.Contains(string(data), "NoNewPrivs:\t1") {
+		if err != nil || !strings.Contains(string(data), "CapBnd:\t0000000000000000") || !strings.Contains(string(data), "NoNewPrivs:\t1") || !strings.Contains(string(data), "Seccomp:\t2") {
 			t.Errorf("thread %s is not confined: %v\n%s", task.Name(), err, data)
 		}
 	}
@@ -239,7 +240,7 @@ func checkDescriptors(t *testing.T, pid int) {
 			continue
 		}
 		switch {
-		case target == "/dev/null", target == "/null", target == "/dev/fuse", target == "/",
+		case target == "/dev/null", target == "/dev/fuse", target == "/",
 			strings.HasPrefix(target, "socket:"), strings.HasPrefix(target, "pipe:"), strings.HasPrefix(target, "anon_inode:[event"):
 		default:
 			t.Errorf("descriptor %s is %s", e.Name(), target)

@@ -47,7 +47,7 @@ func confine(cfg handover.Config) (int, error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("cannot become undumpable: %w", err)
 	}
-	return abi, nil
+	return abi, filter()
 }
 
 // changeRoot makes a detached mount the root of the process's mount namespace

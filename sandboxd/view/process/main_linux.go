@@ -20,7 +20,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/hanwen/go-fuse/v2/splice"
 	"golang.org/x/sys/unix"
 
 	"github.com/agentfense/agentfense/fuse"
@@ -75,9 +74,6 @@ func serve(control *os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := openPipes(); err != nil {
-		return err
-	}
 	abi, err := confine(cfg)
 	if err != nil {
 		return fmt.Errorf("cannot confine the view: %w", err)
@@ -92,7 +88,6 @@ func serve(control *os.File) error {
 	if err != nil {
 		return err
 	}
-	defer v.Close()
 	server, err := v.Connect(handover.FuseFD)
 	if err != nil {
 		return err
@@ -110,17 +105,6 @@ func serve(control *os.File) error {
 	err = control.Close()
 	work.Wait()
 	return err
-}
-
-// openPipes makes the library open what it splices through: afterwards it could
-// not open /dev/null any more.
-func openPipes() error {
-	pair, err := splice.Get()
-	if err != nil {
-		return fmt.Errorf("cannot make a pipe: %w", err)
-	}
-	splice.Done(pair)
-	return nil
 }
 
 func readConfig(f *os.File) (handover.Config, error) {
