@@ -24,8 +24,8 @@ def attempt(what, action):
         return what, True, str(action())
     except OSError as e:
         return what, False, errno.errorcode.get(e.errno, str(e.errno))
-    except Exception as e:  # whatever stops the agent is a result
-        return what, False, f"{type(e).__name__}: {e}"
+    except subprocess.SubprocessError as e:
+        return what, False, str(e)
 
 
 def summary(data):
@@ -41,7 +41,7 @@ def run(*argv):
     done = subprocess.run(argv, capture_output=True, timeout=60)
     if done.returncode != 0 or not done.stdout:
         text = done.stderr.decode(errors="replace").strip().splitlines()
-        raise RuntimeError(text[-1] if text else "nothing found")
+        raise subprocess.SubprocessError(text[-1] if text else "nothing found")
     return summary(done.stdout)
 
 
