@@ -18,8 +18,9 @@ import (
 // Every batch must end with Commit or Abort; Abort after Commit does nothing,
 // so it can be deferred.
 type Batch struct {
-	s    *Store
-	name string // prefix of its temporary files
+	s       *Store
+	name    string // prefix of its temporary files
+	repairs uint64 // when the batch began
 
 	mu      sync.Mutex
 	known   map[tree.Digest]int64 // held objects and their sizes
@@ -28,6 +29,7 @@ type Batch struct {
 	trees   []temp
 	held    []tree.Digest // trees
 	counter int
+	written int64
 	failed  error
 	closed  bool
 }
@@ -40,7 +42,6 @@ type temp struct {
 // trusted is a snapshot whose objects need no look.
 type trusted struct {
 	snapshot *Snapshot
-	repairs  uint64
 	sizes    map[tree.Digest]int64 // nil until needed
 }
 
@@ -60,7 +61,10 @@ func (e *MissingObjectError) Is(target error) bool { return target == ErrNotFoun
 
 // Batch begins a batch.
 func (s *Store) Batch() (*Batch, error) {
-	b := &Batch{s: s, name: fmt.Sprintf("b%x-", s.batches.Add(1)), known: map[tree.Digest]int64{}}
+	b := &Batch{
+		s: s, name: fmt.Sprintf("b%x-", s.batches.Add(1)), repairs: s.repairs.Load(),
+		known: map[tree.Digest]int64{},
+	}
 	s.openMu.Lock()
 	defer s.openMu.Unlock()
 	s.openBatches[b.name] = struct{}{}
@@ -113,7 +117,7 @@ func (b *Batch) PutChecked(r io.Reader, check func(size int64) error) (tree.Dige
 	if err = errors.Join(err, f.Close()); err != nil {
 		return tree.Digest{}, 0, b.fail(errors.Join(err, b.s.tmp.unlink(name)))
 	}
-	b.keepTemp(&b.temps, name, d)
+	b.keepObject(name, d, int64(n))
 	return d, int64(n), nil
 }
 
@@ -151,7 +155,7 @@ func (b *Batch) putLarge(start []byte, r io.Reader, check func(int64) error) (_ 
 		return d, n, err
 	}
 	kept = true
-	b.keepTemp(&b.temps, name, d)
+	b.keepObject(name, d, n)
 	return d, n, nil
 }
 
@@ -195,20 +199,21 @@ func (b *Batch) hold(d tree.Digest, size int64) bool {
 	return true
 }
 
-// Trust makes the objects of a snapshot count as held, without a look at each.
-// The snapshot must stay open until the batch ends.
+// Trust makes the objects of a snapshot count as held, without a look at each
+// unless Fsck has moved objects aside since the batch began. The snapshot must
+// stay open until the batch ends.
 func (b *Batch) Trust(snapshot *Snapshot) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.trusted = append(b.trusted, trusted{snapshot: snapshot, repairs: b.s.repairs.Load()})
+	b.trusted = append(b.trusted, trusted{snapshot: snapshot})
 }
 
 func (b *Batch) isTrusted(d tree.Digest, size int64) bool {
+	if b.repairs != b.s.repairs.Load() {
+		return false
+	}
 	for i := range b.trusted {
 		t := &b.trusted[i]
-		if t.repairs != b.s.repairs.Load() {
-			continue
-		}
 		if t.sizes == nil {
 			t.sizes = fileSizes(t.snapshot.Tree())
 		}
@@ -285,7 +290,9 @@ func (b *Batch) putTree(t *tree.Tree) (*Snapshot, error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, errors.Join(err, b.s.tmp.unlink(name))
 	}
-	b.keepTemp(&b.trees, name, d)
+	b.mu.Lock()
+	b.trees = append(b.trees, temp{name, d})
+	b.mu.Unlock()
 	file, err := b.s.tmp.open(name, os.O_RDONLY)
 	if err != nil {
 		return nil, err
@@ -306,10 +313,18 @@ func (b *Batch) createTemp(mode uint32) (string, *os.File, error) {
 	return name, f, err
 }
 
-func (b *Batch) keepTemp(to *[]temp, name string, d tree.Digest) {
+func (b *Batch) keepObject(name string, d tree.Digest, size int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	*to = append(*to, temp{name, d})
+	b.temps = append(b.temps, temp{name, d})
+	b.written += size
+}
+
+// Written returns how many bytes of content were new to the store so far.
+func (b *Batch) Written() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.written
 }
 
 // fail makes Commit fail too: the batch claims content that it could not

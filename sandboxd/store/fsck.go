@@ -57,9 +57,6 @@ func (s *Store) Fsck(ctx context.Context, repair bool) (Report, error) {
 	s.collect.Lock()
 	defer s.collect.Unlock()
 	f := &fsck{s: s, ctx: ctx, repair: repair, needed: map[tree.Digest]string{}, bad: map[tree.Digest]bool{}}
-	if repair {
-		s.repairs.Add(1)
-	}
 	for _, step := range []func() error{f.checkTemps, f.checkTrees, f.checkHeads, f.checkJournals, f.checkObjects, f.checkNeeded} {
 		if err := step(); err != nil {
 			return f.report, fmt.Errorf("cannot check store: %w", err)
@@ -216,6 +213,7 @@ func (f *fsck) checkObjects() error {
 // it for present.
 func (f *fsck) asideObject(in *dir, prefix, name string, d tree.Digest, detail string) error {
 	done, err := f.s.keep.remove(&f.s.keep.objects, d, func() error {
+		f.s.repairs.Add(1)
 		return f.aside(CorruptObject, in, "objects/"+prefix, name, detail)
 	})
 	if !done && err == nil {

@@ -71,9 +71,9 @@ func (s *Store) openObjects() error {
 		if err := s.tmp.chgrpSelf(s.opt.ViewGID); err != nil {
 			return err
 		}
-		if err := s.tmp.chmod(tmpDirMode | setgid); err != nil {
-			return err
-		}
+	}
+	if err := s.tmp.chmod(tmpDirMode | setgid); err != nil {
+		return err
 	}
 	for i := range objectPrefixes {
 		if err := s.openPrefix(fmt.Sprintf("%02x", i), regroup); err != nil {

@@ -78,7 +78,7 @@ type Store struct {
 	db *bolt.DB
 
 	keep    keeper
-	repairs atomic.Uint64 // Fsck repairs so far: what was held may be gone
+	repairs atomic.Uint64 // objects that Fsck moved aside so far
 	batches atomic.Uint64 // names of temporary files
 	collect sync.Mutex    // one collection or fsck at a time
 
