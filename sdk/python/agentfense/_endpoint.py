@@ -21,6 +21,10 @@ class Endpoint:
     def __str__(self) -> str:
         return f"unix://{self.socket_path}" if self.socket_path else self.target
 
+    def accepts(self) -> bool:
+        """Whether somebody listens there now."""
+        return not _refusal(self)
+
 
 def resolve(endpoint: Optional[str] = None) -> Endpoint:
     """The argument, else AGENTFENSE_ENDPOINT, else the default socket."""
@@ -52,12 +56,10 @@ def _tcp(given: str) -> Endpoint:
 
 def diagnose(endpoint: str, message: str) -> str:
     """What to tell a user whose call found no server: the cause, then the cure."""
-    cause = message
-    if endpoint.startswith("unix://"):
-        cause = _probe(endpoint[len("unix://") :]) or message
+    cause = _refusal(resolve(endpoint)) if endpoint else message
     if cause == "permission denied":
         return f"may not connect to the AgentFense server at {endpoint}: {cause}"
-    if cause == message and endpoint.startswith("unix://"):
+    if not cause:
         return f"the AgentFense server at {endpoint} went away during the call: {message}"
     return (
         f"no AgentFense server answers at {endpoint} ({cause}). "
@@ -65,12 +67,16 @@ def diagnose(endpoint: str, message: str) -> str:
     )
 
 
-def _probe(path: str) -> str:
-    """Why the socket does not accept a connection; empty if it does."""
+def _refusal(endpoint: Endpoint) -> str:
+    """Why nobody there accepts a connection; empty if somebody does."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
-            s.settimeout(1)
-            s.connect(path)
+        if endpoint.socket_path:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+                s.settimeout(1)
+                s.connect(endpoint.socket_path)
+        else:
+            host, _, port = endpoint.target.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
     except OSError as e:
         return (e.strerror or str(e)).lower()
     return ""

@@ -76,17 +76,23 @@ def to_error(
     return build(failure)
 
 
+def never_sent(error: errors.SandboxError) -> bool:
+    """Whether the call surely did not reach a server."""
+    return (error.details or {}).get("grpc", "").startswith("failed to connect")
+
+
 def _plain(f: Failure) -> errors.SandboxError:
     return errors.SandboxError(f.message or f"the call failed: {f.reason}", f.details, f.code)
 
 
 def _connection(f: Failure) -> errors.SandboxError:
     message = diagnose(f.about.endpoint, f.message)
-    return errors.ConnectionError(message, f.details, f.code, endpoint=f.about.endpoint)
+    details = dict(f.details, grpc=f.message)
+    return errors.ConnectionError(message, details, f.code, endpoint=f.about.endpoint)
 
 
 def _configuration(f: Failure) -> errors.SandboxError:
-    if f.about.operation == "upload":
+    if f.about.operation == "upload" and f.reason in ("", "INVALID_PATH"):
         return _upload(f)
     return errors.InvalidConfigurationError(f.message, f.details, f.code)
 

@@ -90,6 +90,11 @@ def raw(value: Bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
 
 
+def several(values: Union[str, Iterable[str]]) -> List[str]:
+    """A list; one string is a list of one, not of its characters."""
+    return [values] if isinstance(values, str) else list(values)
+
+
 def path_bytes(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]) -> bytes:
     """A path as the wire has it: bytes; one with a NUL is an error."""
     data = os.fsencode(path)

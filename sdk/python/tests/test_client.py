@@ -193,6 +193,8 @@ def test_diff_and_commit(client, fake, running):
     result = client.commit(running, ["/output"])
     assert result.head == "ab" * 32 and result.applied[0].path == "/output/x"
     assert list(fake.calls[-1].paths) == [b"/output"]
+    client.commit(running, "/output")
+    assert list(fake.calls[-1].paths) == [b"/output"]
     with pytest.raises(ValueError):
         client.commit(running, [])
 

@@ -4,13 +4,13 @@ import hashlib
 import os
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import agentfense
-from agentfense import PermissionRule, Sandbox, SandboxClient
+from agentfense import PermissionRule, ResourceLimits, RuntimeType, Sandbox, SandboxClient
 
 pytestmark = pytest.mark.e2e
 
@@ -254,6 +254,33 @@ def test_two_sandboxes_on_one_codebase_do_not_meet(api, local):
     assert first.run("cat file").stdout == "mine\n"
 
 
+FORKS = """
+import os, time
+for i in range(100):
+    if os.fork() == 0:
+        time.sleep(0.5)
+        os._exit(0)
+"""
+
+
+def test_limits(local):
+    limits = ResourceLimits(memory_bytes=64 << 20, pids_limit=20, cpu_quota=50_000)
+    sandbox = local(resources=limits)
+    assert sandbox.info.resources == limits
+    eater = sandbox.run(["python3", "-c", "x = bytearray(500 << 20)"])
+    assert eater.signal == 9 and eater.oom_killed
+    assert sandbox.run("echo alive").stdout == "alive\n"
+    many = sandbox.run(["python3", "-c", FORKS])
+    assert "Resource temporarily unavailable" in many.stderr
+
+
+def test_docker_is_not_there_yet(api, endpoint, project):
+    with pytest.raises(NotImplementedError, match="not available"):
+        api.Sandbox.from_local(project, runtime=RuntimeType.DOCKER, image="python:3.11-slim")
+    with SandboxClient(endpoint) as client:
+        assert client.list_codebases() == []
+
+
 def test_a_rule_that_cannot_be_is_named_and_nothing_stays(api, endpoint, project):
     with pytest.raises(agentfense.InvalidConfigurationError, match=r"\.\.") as e:
         api.Sandbox.from_local(project, permissions=[PermissionRule("/../x")])
@@ -283,6 +310,7 @@ with Sandbox.from_local(sys.argv[2], preset="agent-safe") as sandbox:
 """
 
 
+@pytest.mark.xfail(reason="the daemon does not have UploadTree yet")
 def test_a_directory_that_the_daemon_cannot_see_is_uploaded(endpoint, project, tmp_path):
     """The client has a mount there that the daemon has not."""
     (project / "big").write_bytes(os.urandom(1_000_000))
@@ -310,21 +338,10 @@ def test_a_directory_that_the_daemon_cannot_see_is_uploaded(endpoint, project, t
     assert list(place.iterdir()) == []
 
 
-def test_many_at_once_by_threads(local):
-    sandbox = local()
-    results = {}
-
-    def work(i):
-        results[i] = sandbox.run(f"echo {i}").stdout
-
-    if type(sandbox) is not Sandbox:
-        pytest.skip("an event loop belongs to one thread")
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == {i: f"{i}\n" for i in range(16)}
+def test_many_threads_share_a_sandbox(endpoint, project):
+    with Sandbox.from_local(project) as sandbox, ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda i: sandbox.run(f"echo {i}").stdout, range(48)))
+    assert results == [f"{i}\n" for i in range(48)]
 
 
 def test_a_server_that_goes_is_a_connection_error(project):

@@ -6,7 +6,7 @@ import grpc
 
 from .. import _endpoint
 from .._errors import ConnectionError, SandboxError
-from .._failure import About, to_error
+from .._failure import About, never_sent, to_error
 from .._methods import Method
 from . import _flavor
 
@@ -51,16 +51,23 @@ class AsyncConnection:
         """One request, one answer. ``again``: safe to repeat if the server went away."""
         try:
             return await self._unary(method, request, about, timeout)
-        except ConnectionError:
-            if not again:
+        except ConnectionError as e:
+            # gRPC remembers for a while that a server was not there.
+            if not (again or never_sent(e)) or not self.endpoint.accepts():
                 raise
-        return await self._unary(method, request, about, timeout)
+        return await self._unary(method, request, about, timeout, wait=True)
 
     async def _unary(
-        self, method: Method[Req, Res], request: Req, about: About, timeout: float
+        self,
+        method: Method[Req, Res],
+        request: Req,
+        about: About,
+        timeout: float,
+        wait: bool = False,
     ) -> Res:
+        call = self._call("unary_unary", method)
         try:
-            answer: Res = await self._call("unary_unary", method)(request, timeout=timeout)
+            answer: Res = await call(request, timeout=timeout, wait_for_ready=wait)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         return answer

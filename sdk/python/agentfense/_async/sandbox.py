@@ -346,7 +346,7 @@ class AsyncSandbox:
         """The changes in the order of their paths."""
         return await self._live().diff(self.id)
 
-    async def commit(self, paths: Optional[Iterable[str]] = None) -> t.CommitResult:
+    async def commit(self, paths: Union[str, Iterable[str], None] = None) -> t.CommitResult:
         """Applies the permitted changes to the codebase as one new snapshot.
 
         With ``paths`` only those at or below them. Changes below write level are

@@ -3,7 +3,7 @@
 
 import os
 import uuid
-from typing import Iterator, Dict, Iterable, List, Optional
+from typing import Iterator, Dict, Iterable, List, Optional, Union
 
 from .. import _methods as methods
 from .. import _presets, _wire
@@ -206,12 +206,12 @@ class SandboxCalls:
         return [_wire.change(message) for message in answer.changes]
 
     def commit(
-        self, sandbox_id: str, paths: Optional[Iterable[str]] = None
+        self, sandbox_id: str, paths: Union[str, Iterable[str], None] = None
     ) -> t.CommitResult:
         """Applies the permitted changes, or those at and below ``paths``, as one snapshot."""
         request = sb.CommitRequest(sandbox_id=sandbox_id)
         if paths is not None:
-            request.paths.extend(_wire.path_bytes(path) for path in paths)
+            request.paths.extend(_wire.path_bytes(path) for path in _wire.several(paths))
             if not request.paths:
                 raise InvalidConfigurationError("paths is empty: leave it out to commit all")
         answer = self._connection.unary(

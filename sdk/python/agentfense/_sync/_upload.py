@@ -32,7 +32,7 @@ def upload_directory(
     Where it cannot see the same directory, the content that it lacks is sent.
     """
     options = cb.IngestOptions(
-        permissions=_wire.rules_out(rules), ignore_patterns=list(ignore_patterns or ())
+        permissions=_wire.rules_out(rules), ignore_patterns=_wire.several(ignore_patterns or ())
     )
     about = About(codebase_id=codebase_id, path=path, operation="upload")
     if connection.endpoint.socket_path:

@@ -347,7 +347,7 @@ class Sandbox:
         """The changes in the order of their paths."""
         return self._live().diff(self.id)
 
-    def commit(self, paths: Optional[Iterable[str]] = None) -> t.CommitResult:
+    def commit(self, paths: Union[str, Iterable[str], None] = None) -> t.CommitResult:
         """Applies the permitted changes to the codebase as one new snapshot.
 
         With ``paths`` only those at or below them. Changes below write level are
