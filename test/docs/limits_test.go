@@ -46,6 +46,25 @@ func TestLimitsAreDocumented(t *testing.T) {
 	}
 }
 
+// TestLossesAreDocumented holds docs/limits.md to the losses that the source
+// names.
+func TestLossesAreDocumented(t *testing.T) {
+	page := readPage(t, "docs/limits.md")
+	losses := 0
+	for name, c := range constants(t, "landlock") {
+		if !strings.HasPrefix(name, "Loss") {
+			continue
+		}
+		losses++
+		if loss := constant.StringVal(value(t, c.expr)); !strings.Contains(page, "| `"+loss+"` |") {
+			t.Errorf("docs/limits.md lacks the loss %s", loss)
+		}
+	}
+	if losses == 0 {
+		t.Error("landlock names no losses")
+	}
+}
+
 // thousands writes 16777216 as 16,777,216.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
