@@ -48,7 +48,6 @@ func measurePython(ctx context.Context, b *bench) error {
 		return s
 	}
 	b.table.times("SDK run('true')", of("run"), of("subprocess"), "subprocess.run(['bash', '-c', 'true'])")
-	b.table.times("SDK session exec('true')", of("session"), of("subprocess"), "subprocess.run(['bash', '-c', 'true'])")
 	b.table.times("SDK from_local, run, destroy", of("whole"), of("copy"), "shutil.copytree, subprocess.run, rmtree")
 	return nil
 }

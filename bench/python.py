@@ -34,10 +34,8 @@ def copy():
 
 
 with Sandbox.from_local(path, preset="development") as sandbox:
-    session = sandbox.session()
     for _ in range(rounds):
         clock("run", lambda: sandbox.run("true", raise_on_error=True))
-        clock("session", lambda: session.exec("true"))
         clock("subprocess", bare)
 for _ in range(max(2, rounds // 10)):
     clock("whole", whole)
