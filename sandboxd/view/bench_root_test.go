@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,17 +30,11 @@ var work = []struct{ name, script string }{
 // has used while the store is cached; and cold. It asserts nothing but that the
 // work can be done. AGENTFENSE_FIGURES names a large tree to do it on.
 func TestFigures(t *testing.T) {
-	source := os.Getenv("AGENTFENSE_FIGURES")
-	if source == "" {
-		source = filepath.Join("..", "..", "policy")
-	}
-	source, err := filepath.Abs(source)
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := newWorld(t)
 	native := filepath.Join(w.dir, "native")
-	if out, err := exec.Command("cp", "-a", source, native).CombinedOutput(); err != nil {
+	if source := os.Getenv("AGENTFENSE_FIGURES"); source == "" {
+		writeTree(t, native)
+	} else if out, err := exec.Command("cp", "-a", source, native).CombinedOutput(); err != nil {
 		t.Fatalf("cp: %v: %s", err, out)
 	}
 	w.copy(native, "")
@@ -60,6 +55,20 @@ func TestFigures(t *testing.T) {
 		t.Logf("%-5s native %6.0f ms warm, %6.0f cold; view %6.0f warm (%.2fx), %6.0f fresh (%.2fx), %6.0f cold (%.2fx); %d KiB", job.name,
 			ms(nativeWarm), ms(nativeCold), ms(warm), ratio(warm, nativeWarm), ms(fresh), ratio(fresh, nativeWarm),
 			ms(cold), ratio(cold, nativeCold), memory)
+	}
+}
+
+// writeTree makes a tree that is large enough to look at.
+func writeTree(t *testing.T, dir string) {
+	t.Helper()
+	for i := range 200 {
+		path := filepath.Join(dir, fmt.Sprintf("dir%d", i%20), fmt.Sprintf("file%d", i))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Repeat("some text\n", i)), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

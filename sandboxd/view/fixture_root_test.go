@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/agentfense/agentfense/policy"
 	"github.com/agentfense/agentfense/sandboxd/store"
@@ -27,7 +28,7 @@ const (
 	inside    = "AGENTFENSE_TEST_INSIDE"
 )
 
-// program is agentfense-view.
+// program is agentfense-view, in sealed memory as the daemon has it.
 var program *os.File
 
 // TestMain runs the tests in a mount namespace of their own, so that nothing
@@ -79,8 +80,20 @@ func build() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build agentfense-view: %w\n%s", err, out)
 	}
-	var err error
-	program, err = os.Open(path)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.MemfdCreate("agentfense-view", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return err
+	}
+	program = os.NewFile(uintptr(fd), "agentfense-view")
+	if _, err := program.Write(data); err != nil {
+		return err
+	}
+	_, err = unix.FcntlInt(program.Fd(), unix.F_ADD_SEALS,
+		unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
 	return err
 }
 

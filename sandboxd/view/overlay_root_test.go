@@ -20,10 +20,18 @@ func (w *world) overlay(v *View) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	merged, unmount := w.overlayIn(dir, v)
+	w.t.Cleanup(unmount)
+	return merged
+}
+
+// overlayIn is overlay with a directory that may hold changes already.
+func (w *world) overlayIn(dir string, v *View) (merged string, unmount func()) {
+	w.t.Helper()
 	paths := map[string]string{}
 	for _, name := range []string{"upper", "work", "merged"} {
 		paths[name] = filepath.Join(dir, name)
-		if err := os.Mkdir(paths[name], 0o755); err != nil {
+		if err := os.MkdirAll(paths[name], 0o755); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -44,12 +52,11 @@ func (w *world) overlay(v *View) string {
 	if err := os.Chtimes(paths["upper"], time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
+	return paths["merged"], func() {
 		if err := unix.Unmount(paths["merged"], unix.MNT_DETACH); err != nil {
 			w.t.Error(err)
 		}
-	})
-	return paths["merged"]
+	}
 }
 
 // script runs a shell script in a directory as the sandbox's user.
@@ -106,6 +113,27 @@ func TestOverlayOnView(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(v.Path(), "a.txt")); string(got) != "alpha\n" || err != nil {
 		t.Errorf("the view itself changed: %q, %v", got, err)
+	}
+}
+
+// TestChangesSurviveAnotherView: a sandbox that is stopped and started again
+// has its changes on a view that another process serves.
+func TestChangesSurviveAnotherView(t *testing.T) {
+	w := newWorld(t)
+	for i := range 50 {
+		w.file(fmt.Sprintf("/d/f%d", i), fmt.Sprintf("%d\n", i), 0o644)
+	}
+	key := Key{w.snapshot(), compile(t, "**/*=write", "/**=write"), sandboxID}
+	v, dir := w.acquire(key), filepath.Join(w.dir, "changes")
+	merged, unmount := w.overlayIn(dir, v)
+	script(t, merged, "for i in 1 2 3 4; do echo changed >>d/f$i; done; rm d/f5; mkdir new; mv d/f6 new; chmod 700 d")
+	unmount()
+	w.end(v)
+	merged, unmount = w.overlayIn(dir, w.acquire(key))
+	defer unmount()
+	got := script(t, merged, "cat d/f1 d/f7 new/f6; ls d | wc -l; stat -c '%a %d' d d/f1 d/f7 | uniq | wc -l; stat -c %i d/* | sort | uniq -d")
+	if want := "1\nchanged\n7\n6\n48\n2\n"; got != want {
+		t.Errorf("after a restart the sandbox prints %q, want %q", got, want)
 	}
 }
 
