@@ -29,13 +29,13 @@ func TestCommandSeesTheCodebase(t *testing.T) {
 	cb := b.codebase(map[string]string{"a.txt": "hello\n", "src/main.go": "package main\n", ".env": "secret\n"})
 	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: cb, CommitMode: manual, Permissions: reading()})
 	for command, want := range map[string]string{
-		"cat a.txt; ls -A; pwd":                                   "hello\na.txt\noutput\nsrc\n/workspace\n",
-		"echo 1 > output/x; cat /workspace/output/x; echo $0":     "1\n/bin/bash\n",
-		"echo 2 > /output/y; cat output/y":                        "2\n",
-		"cat .env 2>&1 || echo no":                                "cat: .env: No such file or directory\nno\n",
-		"echo x > a.txt 2>&1 || echo no":                          "no\n",
-		"env | grep -v ^_ | cut -d= -f1 | sort | xargs":           "HOME LANG LOGNAME OLDPWD PATH PWD SHLVL TERM TMPDIR USER\n",
-		"cat":                                                     "",
+		"cat a.txt; ls -A; pwd":                               "hello\na.txt\noutput\nsrc\n/workspace\n",
+		"echo 1 > output/x; cat /workspace/output/x; echo $0": "1\n/bin/bash\n",
+		"echo 2 > /output/y; cat output/y":                    "2\n",
+		"cat .env 2>&1 || echo no":                            "cat: .env: No such file or directory\nno\n",
+		"echo x > a.txt 2>&1 || echo no":                      "no\n",
+		"env | grep -v ^_ | cut -d= -f1 | sort | xargs":       "HOME LANG LOGNAME OLDPWD PATH PWD SHLVL TERM TMPDIR USER\n",
+		"cat": "",
 		"id -un; echo $HOME; test -w $HOME && test -w /tmp; echo": "agent\n/home/agent\n\n",
 	} {
 		if got := b.run(sb, command); got != want && command[:3] != "env" {

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -97,6 +98,12 @@ func (b *box) start(flags ...string) {
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := b.cmd.Start(); err != nil {
 		b.Fatal(err)
+	}
+	for range 1000 { // a client that meets no socket waits for a second
+		if _, err := os.Lstat(b.socket()); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	b.exited = make(chan error, 1)
 	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(b.cmd, b.exited)
@@ -301,3 +308,5 @@ func (b *box) startExpectingFailure(flags ...string) string {
 	}
 	return string(out)
 }
+
+func pointer(list []uint32) unsafe.Pointer { return unsafe.Pointer(&list[0]) }

@@ -23,10 +23,10 @@ type Sandbox struct {
 	// turn, never before it.
 	delta lock
 
-	mu   sync.Mutex // above what follows
-	info Info
-	run  *running // nil unless Running
-	life context.Context
+	mu     sync.Mutex // above what follows
+	info   Info
+	run    *running // nil unless Running
+	life   context.Context
 	cancel context.CancelFunc
 	// broken means that the record could not be read: it is left as it is.
 	broken    bool

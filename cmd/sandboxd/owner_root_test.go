@@ -1,0 +1,197 @@
+//go:build root
+
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+)
+
+// as returns a box whose client is another user, with these groups.
+func (b *box) as(t *testing.T, uid, gid int, groups ...int) *box {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///daemon", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return dialAs(b.socket(), uid, gid, groups) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &box{
+		T: t, dir: b.dir, conn: conn, SandboxServiceClient: sandboxv1.NewSandboxServiceClient(conn),
+		codebases: sandboxv1.NewCodebaseServiceClient(conn),
+	}
+}
+
+// dialAs connects on a thread that is somebody else, and ends with it.
+func dialAs(socket string, uid, gid int, groups []int) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for good
+		list := make([]uint32, len(groups)+1)
+		for i, g := range groups {
+			list[i] = uint32(g)
+		}
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(pointer(list)), 0); errno != 0 {
+			err = errno
+			return
+		}
+		for _, call := range []struct{ trap, id uintptr }{{unix.SYS_SETRESGID, uintptr(gid)}, {unix.SYS_SETRESUID, uintptr(uid)}} {
+			if _, _, errno := unix.RawSyscall(call.trap, call.id, call.id, call.id); errno != 0 {
+				err = errno
+				return
+			}
+		}
+		conn, err = net.Dial("unix", socket)
+	}()
+	<-done
+	return conn, err
+}
+
+func TestOwnersAreApart(t *testing.T) {
+	b := newBox(t, "--listen-mode", "0666", "--admin-group", "4242")
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	alice, bob, admin := b.as(t, 3001, 3001), b.as(t, 3002, 3002, 3001), b.as(t, 3003, 3003, 7, 4242)
+	cb := alice.codebase(map[string]string{"a": "alice's"})
+	sb := alice.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Permissions: reading()})
+	uids := map[string]bool{}
+	for _, who := range []*box{alice, b, admin} {
+		uids[who.run(sb, "cat a >&2; id -u")] = true
+	}
+	other := bob.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: bob.codebase(nil)})
+	uids[bob.run(other, "id -u")] = true
+	if len(uids) != 2 {
+		t.Errorf("uids in the sandboxes are %v", uids)
+	}
+	ctx := ctxOf(t)
+	for name, call := range map[string]func(who *box) error{
+		"get": func(who *box) error {
+			_, err := who.GetSandbox(ctx, &sandboxv1.GetSandboxRequest{SandboxId: sb})
+			return err
+		},
+		"exec": func(who *box) error {
+			_, err := who.Exec(ctx, &sandboxv1.ExecRequest{SandboxId: sb, Command: "true"})
+			return err
+		},
+		"diff": func(who *box) error { _, err := who.Diff(ctx, &sandboxv1.DiffRequest{SandboxId: sb}); return err },
+		"read": func(who *box) error { _, err := who.readFile(sb, "a"); return err },
+		"create": func(who *box) error {
+			_, err := who.CreateSandbox(ctx, &sandboxv1.CreateSandboxRequest{CodebaseId: cb})
+			return err
+		},
+		"code": func(who *box) error { _, err := who.download(cb, "a"); return err },
+	} {
+		missing := codes.NotFound
+		if got := status.Code(call(bob)); got != missing {
+			t.Errorf("%s by another owner: %v", name, got)
+		}
+		if err := call(admin); err != nil {
+			t.Errorf("%s by an admin: %v", name, err)
+		}
+	}
+	for who, want := range map[*box]int{alice: 1, bob: 1, admin: 3, b: 3} {
+		list, err := who.ListSandboxes(ctx, &sandboxv1.ListSandboxesRequest{})
+		if err != nil || len(list.GetSandboxes()) != want {
+			t.Errorf("a list has %d sandboxes, want %d (%v)", len(list.GetSandboxes()), want, err)
+		}
+	}
+	_, err := bob.DestroySandbox(ctx, &sandboxv1.DestroySandboxRequest{SandboxId: sb})
+	wantError(t, err, codes.NotFound, "SANDBOX_NOT_FOUND")
+	if _, err := admin.DestroySandbox(ctx, &sandboxv1.DestroySandboxRequest{SandboxId: sb}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIngestReadsAsTheCaller(t *testing.T) {
+	b := newBox(t, "--listen-mode", "0666")
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(b.dir, "project")
+	for path, mode := range map[string]os.FileMode{"a.txt": 0o644, "run.sh": 0o755, ".env": 0o644, "junk.pyc": 0o644} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, path), []byte(path), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alice := b.as(t, 3001, 3001)
+	cb := alice.codebase(nil)
+	result, err := alice.ingest(cb, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.GetFiles() != 2 || result.GetCodebase().GetFileCount() != 2 || len(result.GetSkipped()) != 2 {
+		t.Errorf("result is %v", result)
+	}
+	if got, err := alice.download(cb, "a.txt"); got != "a.txt" || err != nil {
+		t.Errorf("a.txt is %q, %v", got, err)
+	}
+	sb := alice.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Permissions: reading()})
+	if got := alice.run(sb, "stat -c '%a %n' *; ls -A"); got != "644 a.txt\n755 output\n755 run.sh\na.txt\noutput\nrun.sh\n" {
+		t.Errorf("output is %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = alice.ingest(cb, dir)
+	if info := wantError(t, err, codes.PermissionDenied, "FILE_UNREADABLE"); info.GetMetadata()["path"] != "secret" {
+		t.Errorf("metadata is %v", info.GetMetadata())
+	}
+	_, err = alice.ingest(cb, dir+"/nope")
+	wantError(t, err, codes.NotFound, "DIRECTORY_NOT_FOUND")
+	if result, err := b.ingest(b.codebase(nil), dir); err != nil || result.GetFiles() != 3 {
+		t.Errorf("as root: %v, %v", result, err)
+	}
+}
+
+func (b *box) ingest(codebase, dir string) (*sandboxv1.IngestResult, error) {
+	stream, err := b.codebases.IngestDirectory(ctxOf(b.T), &sandboxv1.IngestDirectoryRequest{
+		CodebaseId: codebase, Directory: []byte(dir),
+		Options: &sandboxv1.IngestOptions{Permissions: []*sandboxv1.PermissionRule{rule("**/*", read), rule("**/.env*", none)}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil || m.GetResult() != nil {
+			return m.GetResult(), err
+		}
+	}
+}
+
+func TestSocketMode(t *testing.T) {
+	b := newBox(t, "--group", "4243")
+	var st unix.Stat_t
+	if err := unix.Stat(b.socket(), &st); err != nil || st.Mode&0o777 != 0o660 || st.Gid != 4243 || st.Uid != 0 {
+		t.Errorf("socket is %o %d:%d, %v", st.Mode&0o777, st.Uid, st.Gid, err)
+	}
+	if err := os.Chmod(b.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dialAs(b.socket(), 3001, 3001, nil); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("a stranger's connection: %v", err)
+	}
+	conn, err := dialAs(b.socket(), 3001, 3001, []int{4243})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+}
