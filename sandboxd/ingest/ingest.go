@@ -187,12 +187,16 @@ func (in *Ingester) finish(w *walk, key [32]byte) (Result, error) {
 			return Result{}, errors.Join(err, result.Snapshot.Close())
 		}
 	}
-	t := result.Snapshot.Tree()
-	result.Files, result.Dirs, result.Symlinks = int64(t.Files()), int64(t.Dirs()), int64(t.Symlinks())
-	result.Bytes = t.Size()
-	// The index is an optimisation: without it the next ingest reads all.
-	if err := w.saveIndex(in.store, key, a, t); err != nil {
+	result.count()
+	if err := w.saveIndex(in.store, key, a, result.Snapshot.Tree()); err != nil {
 		return Result{}, errors.Join(err, result.Snapshot.Close())
 	}
 	return result, nil
+}
+
+// count takes the totals from the tree.
+func (r *Result) count() {
+	t := r.Snapshot.Tree()
+	r.Files, r.Dirs, r.Symlinks = int64(t.Files()), int64(t.Dirs()), int64(t.Symlinks())
+	r.Bytes = t.Size()
 }

@@ -93,12 +93,12 @@ var (
 func (b *Batch) PutChecked(r io.Reader, check func(size int64) error) (tree.Digest, int64, error) {
 	buf := smallBuffers.Get().(*[smallSize]byte)
 	defer smallBuffers.Put(buf)
-	n, err := io.ReadFull(r, buf[:])
-	if err == nil {
-		return b.putLarge(buf[:], r, check)
-	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	n, ended, err := fill(buf[:], r)
+	if err != nil {
 		return tree.Digest{}, 0, err
+	}
+	if !ended {
+		return b.putLarge(buf[:], r, check)
 	}
 	if check != nil {
 		if err := check(int64(n)); err != nil {
@@ -119,6 +119,22 @@ func (b *Batch) PutChecked(r io.Reader, check func(size int64) error) (tree.Dige
 	}
 	b.keepObject(name, d, int64(n))
 	return d, int64(n), nil
+}
+
+// fill reads until buf is full or r has ended. Unlike io.ReadFull it takes an
+// io.ErrUnexpectedEOF from r for what it is, content cut short.
+func fill(buf []byte, r io.Reader) (n int, ended bool, err error) {
+	for n < len(buf) {
+		m, err := r.Read(buf[n:])
+		n += m
+		if err == io.EOF { //nolint:errorlint // wrapped it is no end
+			return n, true, nil
+		}
+		if err != nil {
+			return n, false, err
+		}
+	}
+	return n, false, nil
 }
 
 func (b *Batch) putLarge(start []byte, r io.Reader, check func(int64) error) (_ tree.Digest, _ int64, err error) {

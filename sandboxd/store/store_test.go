@@ -198,6 +198,14 @@ func TestFailedReadsAndChecksLeaveNothing(t *testing.T) {
 	s := openStore(t)
 	broken := errors.New("broken")
 	for _, size := range []int{1, 100_000} {
+		cut := io.MultiReader(strings.NewReader(strings.Repeat("x", size)), iotest.ErrReader(io.ErrUnexpectedEOF))
+		c, _ := s.Batch()
+		if _, _, err := c.Put(cut); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("Put of %d bytes cut short = %v", size, err)
+		}
+		if err := c.Abort(); err != nil {
+			t.Error(err)
+		}
 		b, _ := s.Batch()
 		text := strings.Repeat("x", size)
 		if _, _, err := b.Put(io.MultiReader(strings.NewReader(text), iotest.ErrReader(broken))); !errors.Is(err, broken) {
