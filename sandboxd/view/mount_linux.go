@@ -60,8 +60,12 @@ func detached(device *os.File) (int, error) {
 	for _, o := range []option{
 		{"source", source},
 		{"fd", strconv.Itoa(int(device.Fd()))},
-		{"rootmode", "40000"}, {"user_id", "0"}, {"group_id", "0"},
-		{"allow_other", ""}, {"default_permissions", ""}, {"ro", ""},
+		{"rootmode", "40000"},
+		{"user_id", "0"},
+		{"group_id", "0"},
+		{"allow_other", ""},
+		{"default_permissions", ""},
+		{"ro", ""},
 	} {
 		if err := configure(context, o); err != nil {
 			return -1, fmt.Errorf("cannot set FUSE option %s: %w", o.name, err)

@@ -36,7 +36,7 @@ func TestWatch(t *testing.T) {
 			answered := make(chan struct{})
 			go func() {
 				defer close(answered)
-				for n := uint64(0); n < 12; n++ {
+				for n := range uint64(12) {
 					if _, err := handover.Receive(other); err != nil {
 						return
 					}
