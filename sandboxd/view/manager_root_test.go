@@ -249,7 +249,8 @@ func descriptors(t *testing.T) int {
 // holds the mount.
 func TestViewOutlivesItsManager(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestHelperManager$")
-	cmd.Env = append(os.Environ(), "AGENTFENSE_TEST_HELPER=1")
+	// It does not live to remove its files, so they lie with ours.
+	cmd.Env = append(os.Environ(), "AGENTFENSE_TEST_HELPER=1", "TMPDIR="+t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
