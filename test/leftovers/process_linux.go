@@ -6,68 +6,67 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
 // ours matches the names that the product gives to what it makes.
 var ours = regexp.MustCompile(`agentfense|sandboxd|(^|[/-])sb_[0-9a-f]{8}`)
 
-// processes finds our programs by name, and payloads by living in a mount or
-// process namespace other than ours.
+// process is what /proc says of one.
+type process struct {
+	pid, parent string
+	// started tells it from a later one with its number.
+	started string
+	words   string
+}
+
+// processes finds our descendants. We adopt orphans, so that is whatever was
+// started since.
 func processes() (things, error) {
 	found := things{}
-	home, err := spaces("self")
+	all, err := allProcesses()
 	if err != nil {
 		return nil, err
 	}
-	return found, eachProcess(func(pid string) {
-		dir := filepath.Join("/proc", pid)
-		exe, err := os.Readlink(dir + "/exe")
+	for _, p := range descendants(all, strconv.Itoa(os.Getpid())) {
+		found[p.pid+" "+p.started] = p.words
+	}
+	return found, nil
+}
+
+func descendants(all []process, of string) []process {
+	var found []process
+	for _, p := range all {
+		if p.parent == of {
+			found = append(append(found, p), descendants(all, p.pid)...)
+		}
+	}
+	return found
+}
+
+func allProcesses() ([]process, error) {
+	dirs, err := filepath.Glob("/proc/[1-9]*")
+	if err != nil {
+		return nil, err
+	}
+	var all []process
+	for _, dir := range dirs {
+		stat, err := os.ReadFile(dir + "/stat")
 		if err != nil {
-			return // kernel thread, or gone
+			continue // gone
+		}
+		// pid (comm) state ppid ...; comm may hold anything.
+		end := bytes.LastIndexByte(stat, ')')
+		fields := strings.Fields(string(stat[end+1:]))
+		if len(fields) < 20 {
+			return nil, fmt.Errorf("cannot read %s/stat: %q", dir, stat)
 		}
 		args, _ := os.ReadFile(dir + "/cmdline")
-		comm, _ := os.ReadFile(dir + "/comm")
-		argv0, _, _ := bytes.Cut(args, []byte{0})
-		named := ours.MatchString(filepath.Base(exe)) || ours.Match(comm) || ours.MatchString(filepath.Base(string(argv0)))
-		own, err := spaces(pid)
-		if err != nil || (!named && own == home) {
-			return
-		}
-		found[pid+" "+startTime(dir)] = fmt.Sprintf("%s %s (%s)", pid, bytes.ReplaceAll(args, []byte{0}, []byte{' '}), exe)
-	})
-}
-
-func spaces(pid string) (string, error) {
-	mnt, err := os.Readlink("/proc/" + pid + "/ns/mnt")
-	if err != nil {
-		return "", err
+		words := fmt.Sprintf("%s %s", stat[:end+1], bytes.ReplaceAll(args, []byte{0}, []byte{' '}))
+		all = append(all, process{filepath.Base(dir), fields[1], fields[19], words[:min(len(words), 200)]})
 	}
-	pidns, err := os.Readlink("/proc/" + pid + "/ns/pid")
-	return mnt + pidns, err
-}
-
-// startTime tells a process from a later one with its number.
-func startTime(dir string) string {
-	stat, _ := os.ReadFile(dir + "/stat")
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 20 {
-		return ""
-	}
-	return fields[19]
-}
-
-func eachProcess(visit func(pid string)) error {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if name := e.Name(); name[0] >= '1' && name[0] <= '9' {
-			visit(name)
-		}
-	}
-	return nil
+	return all, nil
 }
 
 // namespaces finds network namespaces by who holds them.
@@ -79,18 +78,19 @@ func namespaces() (things, error) {
 			found[target] = fmt.Sprintf("%s held by %s", target, holder)
 		}
 	}
-	err := eachProcess(func(pid string) {
-		dir := filepath.Join("/proc", pid)
-		comm, _ := os.ReadFile(dir + "/comm")
-		holder := pid + " " + strings.TrimSpace(string(comm))
-		hold(dir+"/ns/net", holder)
-		fds, _ := os.ReadDir(dir + "/fd")
-		for _, fd := range fds {
-			hold(dir+"/fd/"+fd.Name(), holder+" fd "+fd.Name())
-		}
-	})
+	all, err := allProcesses()
 	if err != nil {
 		return nil, err
+	}
+	self := strconv.Itoa(os.Getpid())
+	hold("/proc/self/ns/net", self)
+	for _, p := range descendants(all, self) {
+		dir := filepath.Join("/proc", p.pid)
+		hold(dir+"/ns/net", p.words)
+		fds, _ := os.ReadDir(dir + "/fd")
+		for _, fd := range fds {
+			hold(dir+"/fd/"+fd.Name(), p.words)
+		}
 	}
 	return found, eachMount(func(m mount) {
 		if m.fstype == "nsfs" && strings.HasPrefix(m.root, "net:[") {
