@@ -23,13 +23,10 @@ func message(err error) string {
 	if st == nil {
 		return err.Error()
 	}
-	// What stands before the status in a wrapped error is ours: keep it.
-	own := ""
-	var wire interface{ GRPCStatus() *status.Status }
-	if errors.As(err, &wire) {
-		if inner, ok := wire.(error); ok {
-			own, _, _ = strings.Cut(err.Error(), inner.Error())
-		}
+	// What stands around the status in a wrapped error is ours: keep it.
+	before, after := "", ""
+	if inner, ok := errors.AsType[wireError](err); ok {
+		before, after, _ = strings.Cut(err.Error(), inner.Error())
 	}
 	text := st.Message()
 	switch st.Code() {
@@ -41,16 +38,21 @@ func message(err error) string {
 	if reason := reasonOf(err); reason != "" {
 		text += " (" + reason + ")"
 	}
-	return own + text
+	return before + text + after
+}
+
+// wireError is an error that came from the daemon, or from the connection.
+type wireError interface {
+	error
+	GRPCStatus() *status.Status
 }
 
 // statusOf is the daemon's status in err, nil if err is not from a call.
 func statusOf(err error) *status.Status {
-	var wire interface{ GRPCStatus() *status.Status }
-	if !errors.As(err, &wire) {
-		return nil
+	if wire, ok := errors.AsType[wireError](err); ok {
+		return wire.GRPCStatus()
 	}
-	return wire.GRPCStatus()
+	return nil
 }
 
 // reasonOf is the stable reason in err, empty if it has none.

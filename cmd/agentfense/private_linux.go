@@ -48,9 +48,15 @@ func findDaemon() (string, error) {
 // temporary directory. It ends with us: stop removes all of it, and if we are
 // killed the kernel sends it SIGTERM.
 type privateDaemon struct {
-	dir    string
+	path string // of the program
+	dir  string
+	*process
+}
+
+// process is one run of a daemon's program.
+type process struct {
 	cmd    *exec.Cmd
-	exited chan struct{} // closed once the process has ended
+	exited chan struct{} // closed once it has ended
 	err    error         // how; valid after exited
 }
 
@@ -64,18 +70,14 @@ func startPrivate(ctx context.Context) (d *privateDaemon, c *client, err error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot make a directory for a private daemon: %w", err)
 	}
-	d = &privateDaemon{dir: dir, exited: make(chan struct{})}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.stop())
-		}
-	}()
-	if err := d.start(path); err != nil {
-		close(d.exited)
-		return nil, nil, fmt.Errorf("cannot start %s: %w", path, err)
+	d = &privateDaemon{path: path, dir: dir}
+	if err := d.start(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("cannot start %s: %w", path, err), os.RemoveAll(dir))
 	}
-	c, err = d.await(ctx)
-	return d, c, err
+	if c, err = d.await(ctx); err != nil {
+		return nil, nil, errors.Join(err, d.stop())
+	}
+	return d, c, nil
 }
 
 // privateDir is a new directory, below TMPDIR unless the socket's path would
@@ -102,32 +104,37 @@ func (d *privateDaemon) endpoint() string {
 	return "unix://" + filepath.Join(d.dir, "run", "api.sock")
 }
 
-func (d *privateDaemon) start(path string) error {
+func (d *privateDaemon) start() error {
 	log, err := os.Create(filepath.Join(d.dir, "log"))
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(path, //nolint:forbidigo,noctx // it outlives the context; stop ends it
+	p := &process{exited: make(chan struct{})}
+	p.cmd = exec.Command(d.path, //nolint:forbidigo,noctx // it outlives the context; stop ends it
 		"--state-dir", filepath.Join(d.dir, "state"),
 		"--run-dir", filepath.Join(d.dir, "run"))
-	d.cmd.Stdout, d.cmd.Stderr = log, log
+	p.cmd.Stdout, p.cmd.Stderr = log, log
 	// Own session: a terminal's Ctrl-C is for the command, not for the daemon.
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	started := make(chan error, 1)
 	go func() {
 		// The parent-death signal comes when this thread ends.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := d.cmd.Start()
+		err := p.cmd.Start()
 		started <- err
 		if err != nil {
 			return
 		}
-		d.err = d.cmd.Wait()
-		close(d.exited)
+		p.err = p.cmd.Wait()
+		close(p.exited)
 	}()
-	return <-started
+	if err := <-started; err != nil {
+		return err
+	}
+	d.process = p
+	return nil
 }
 
 // await connects once the daemon says that it serves.
@@ -170,31 +177,47 @@ func (d *privateDaemon) failure(what string) error {
 	return fmt.Errorf("the private daemon %s; the end of its log:\n%s", what, log)
 }
 
-// gone says whether the daemon has ended.
-func (d *privateDaemon) gone() bool {
+// gone says whether the process has ended, or does so shortly.
+func (p *process) gone(patience time.Duration) bool {
 	select {
-	case <-d.exited:
+	case <-p.exited:
 		return true
-	default:
+	case <-time.After(patience):
 		return false
 	}
 }
 
+// end asks the process to end and waits for it.
+func (p *process) end() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	if p.gone(daemonStop) {
+		return p.err
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+	return fmt.Errorf("no end within %v", daemonStop)
+}
+
 // stop ends the daemon and removes its directory.
 func (d *privateDaemon) stop() error {
-	var killed error
-	if !d.gone() {
-		_ = d.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-d.exited:
-		case <-time.After(daemonStop):
-			_ = d.cmd.Process.Kill()
-			<-d.exited
-			killed = fmt.Errorf("the private daemon did not stop within %v and was killed", daemonStop)
-		}
+	err := d.end()
+	if err != nil {
+		// Another one on the same directories ends what this one left running.
+		err = fmt.Errorf("the private daemon did not end well: %w", errors.Join(err, d.sweep()))
 	}
-	if err := os.RemoveAll(d.dir); err != nil {
-		return errors.Join(killed, fmt.Errorf("cannot remove the private daemon's files: %w", err))
+	if rerr := os.RemoveAll(d.dir); rerr != nil {
+		err = errors.Join(err, fmt.Errorf("cannot remove the private daemon's files: %w", rerr))
 	}
-	return killed
+	return err
+}
+
+func (d *privateDaemon) sweep() error {
+	if err := d.start(); err != nil {
+		return err
+	}
+	c, err := d.await(context.Background())
+	if err == nil {
+		c.Close()
+	}
+	return errors.Join(err, d.end())
 }

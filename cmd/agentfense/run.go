@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
@@ -20,6 +21,8 @@ const (
 	createTimeout = time.Minute
 	// cleanupTimeout bounds the removal of what a run made.
 	cleanupTimeout = 30 * time.Second
+	// daemonLag is how much later than its connections a process ends.
+	daemonLag = time.Second
 )
 
 // runFlags are the flags of `agentfense run`.
@@ -160,7 +163,7 @@ func (r *newRun) prepare(ctx context.Context, dir *directory, rules []*sandboxv1
 		Permissions: rules, IgnorePatterns: r.flags.ignore,
 	})
 	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", quoteName(dir.path), err)
+		return err
 	}
 	if r.flags.verbose {
 		reportIngest(r.app.stderr, result)
@@ -235,7 +238,7 @@ func (r *newRun) explain(err error) error {
 	if sig, ok := errors.AsType[*signalError](err); ok {
 		return &exitError{code: codeSignalBase + int(sig.signal)}
 	}
-	if r.daemon != nil && r.daemon.gone() {
+	if r.daemon != nil && hasCode(err, codes.Unavailable) && r.daemon.gone(daemonLag) {
 		return fmt.Errorf("%w\n%w", err, r.daemon.failure("ended"))
 	}
 	return commandError(err, r.flags.timeout.text)
