@@ -113,7 +113,7 @@ func ingestFailure(err error, dir string) *failure {
 	switch {
 	case errors.Is(err, ingest.ErrDirectoryMismatch):
 		return fail(codes.FailedPrecondition, ReasonDirectoryMismatch, "%v", err).with(keyPath, dir)
-	case errors.Is(err, ingest.ErrInvalid):
+	case errors.Is(err, ingest.ErrInvalid), errors.Is(err, ingest.ErrContent), errors.Is(err, ingest.ErrStep):
 		return fail(codes.InvalidArgument, ReasonInvalidField, "%v", err)
 	case !errors.As(err, &entry):
 		return nil
