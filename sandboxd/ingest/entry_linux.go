@@ -85,7 +85,7 @@ type dirent struct {
 var direntBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // readDir returns the names in an open directory and what readdir says of
-// their kind.
+// their kind. A file system may go on for ever.
 func readDir(fd int) ([]dirent, error) {
 	buf := direntBuffers.Get().(*[32 << 10]byte)
 	defer direntBuffers.Put(buf)
@@ -100,6 +100,9 @@ func readDir(fd int) ([]dirent, error) {
 		}
 		if n <= 0 {
 			return list, nil
+		}
+		if len(list) > MaxEntries {
+			return nil, ErrTooLarge
 		}
 		for rest := buf[:n]; len(rest) > 19; {
 			size := int(binary.NativeEndian.Uint16(rest[16:]))

@@ -3,6 +3,7 @@ package ingest
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // IgnoreFile is the name of the files whose patterns, in git's syntax, leave
@@ -12,8 +13,9 @@ const IgnoreFile = ".sandboxignore"
 // Bounds on patterns. Going over one is an error.
 const (
 	maxIgnoreFile    = 1 << 20
+	maxIgnoreTotal   = 4 << 20 // of all IgnoreFiles of a tree
 	maxIgnorePattern = 4096
-	maxIgnoreLines   = 10_000
+	maxIgnoreLines   = 2000 // of one file
 )
 
 var defaultIgnore = mustPatterns("__pycache__", "*.pyc", ".DS_Store")
@@ -27,6 +29,7 @@ type ignores struct {
 	patterns []pattern
 	up       *ignores
 	request  []pattern
+	spent    *atomic.Int64 // bytes of IgnoreFiles so far
 }
 
 // newIgnores returns what holds in the root before its IgnoreFile is read.
@@ -35,11 +38,14 @@ func newIgnores(request []string) (*ignores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ignore patterns: %w", err)
 	}
-	return &ignores{patterns: defaultIgnore, request: patterns}, nil
+	return &ignores{patterns: defaultIgnore, request: patterns, spent: new(atomic.Int64)}, nil
 }
 
 // below returns what holds in a directory with an IgnoreFile.
 func (g *ignores) below(dir string, content []byte) (*ignores, error) {
+	if g.spent.Add(int64(len(content))) > maxIgnoreTotal {
+		return nil, fmt.Errorf("%w: more than %d bytes of patterns in all", ErrTooLarge, maxIgnoreTotal)
+	}
 	text := strings.TrimPrefix(string(content), "\ufeff")
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -49,7 +55,7 @@ func (g *ignores) below(dir string, content []byte) (*ignores, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ignores{base: dir, patterns: patterns, up: g, request: g.request}, nil
+	return &ignores{base: dir, patterns: patterns, up: g, request: g.request, spent: g.spent}, nil
 }
 
 // ignored decides on a path relative to the root, whose last component is
@@ -111,12 +117,12 @@ const (
 
 func parsePatterns(lines []string) ([]pattern, error) {
 	if len(lines) > maxIgnoreLines {
-		return nil, fmt.Errorf("%d lines, at most %d are possible", len(lines), maxIgnoreLines)
+		return nil, fmt.Errorf("%w: %d lines, at most %d are possible", ErrTooLarge, len(lines), maxIgnoreLines)
 	}
 	var patterns []pattern
 	for i, line := range lines {
 		if len(line) > maxIgnorePattern {
-			return nil, fmt.Errorf("line %d has %d bytes, at most %d are possible", i+1, len(line), maxIgnorePattern)
+			return nil, fmt.Errorf("%w: line %d has %d bytes, at most %d are possible", ErrTooLarge, i+1, len(line), maxIgnorePattern)
 		}
 		if p, ok := parsePattern(line); ok {
 			patterns = append(patterns, p)

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func ignoredByUs(t testing.TB, files map[string]string, paths []string) map[stri
 	out := map[string]bool{}
 	for _, path := range paths {
 		isDir := strings.HasSuffix(path, "/")
-		g := &ignores{}
+		g := &ignores{spent: new(atomic.Int64)}
 		ignored := false
 		parts := strings.Split(strings.TrimSuffix(path, "/"), "/")
 		for i := range parts {

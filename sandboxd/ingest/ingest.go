@@ -47,6 +47,9 @@ var (
 	ErrChanging = errors.New("changed while it was read")
 	// ErrInvalid means that a request cannot be right.
 	ErrInvalid = errors.New("invalid request")
+	// ErrTooLarge means that a tree or its patterns go over a limit. It is an
+	// ErrInvalid too.
+	ErrTooLarge = fmt.Errorf("%w: over a limit", ErrInvalid)
 )
 
 // PathError says which entry of a directory an ingest failed at. It matches
@@ -138,7 +141,7 @@ func (in *Ingester) directory(ctx context.Context, req Request, progress func(Pr
 	}
 	ignore, err := newIgnores(req.Ignore)
 	if err != nil {
-		return Result{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return Result{}, err
 	}
 	batch, err := in.store.Batch()
 	if err != nil {

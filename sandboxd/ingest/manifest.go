@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -8,11 +9,11 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 )
 
-// Bounds on a manifest. Going over one is ErrInvalid.
+// Bounds on a tree. Going over one is ErrTooLarge.
 const (
 	MaxEntries   = 1_000_000
-	MaxFileSize  = 1 << 40 // bytes of one file
-	MaxTotalSize = 1 << 42 // bytes of all files together
+	MaxFileSize  = 1 << 40 // bytes of one file of a manifest
+	MaxTotalSize = 1 << 42 // bytes of all files of a manifest
 )
 
 // Entry is one entry of a manifest.
@@ -42,7 +43,7 @@ func newManifest() *manifest {
 
 func (m *manifest) add(e Entry) error {
 	if len(m.at) >= MaxEntries {
-		return fmt.Errorf("%w: more than %d entries", ErrInvalid, MaxEntries)
+		return fmt.Errorf("%w: more than %d entries", ErrTooLarge, MaxEntries)
 	}
 	if err := m.check(e); err != nil {
 		return err
@@ -72,11 +73,14 @@ func (m *manifest) check(e Entry) error {
 	if e.Kind != tree.File {
 		return nil
 	}
-	if e.Size < 0 || e.Size > MaxFileSize || m.total+e.Size > MaxTotalSize {
+	if e.Size < 0 {
 		return fmt.Errorf("%w: size %d of %q", ErrInvalid, e.Size, e.Path)
 	}
+	if e.Size > MaxFileSize || m.total+e.Size > MaxTotalSize {
+		return fmt.Errorf("%w: size %d of %q", ErrTooLarge, e.Size, e.Path)
+	}
 	if _, name := splitPath(e.Path); name == IgnoreFile && e.Size > maxIgnoreFile {
-		return fmt.Errorf("%w: %q has more than %d bytes of patterns", ErrInvalid, e.Path, maxIgnoreFile)
+		return fmt.Errorf("%w: %q has more than %d bytes of patterns", ErrTooLarge, e.Path, maxIgnoreFile)
 	}
 	return nil
 }
@@ -126,7 +130,7 @@ type nodeState struct {
 // choose applies policy and patterns, parents before children. The content of
 // an IgnoreFile comes from patterns; while that is nil, what an IgnoreFile
 // could still decide about stays in.
-func (m *manifest) choose(p *policy.Policy, root *ignores, patterns func(tree.Node) ([]byte, error)) (choice, error) {
+func (m *manifest) choose(ctx context.Context, p *policy.Policy, root *ignores, patterns func(tree.Node) ([]byte, error)) (choice, error) {
 	c := choice{in: make([]bool, m.tree.Len())}
 	states := make([]nodeState, m.tree.Len())
 	out := map[tree.Node]Reason{}
@@ -136,6 +140,9 @@ func (m *manifest) choose(p *policy.Policy, root *ignores, patterns func(tree.No
 	}
 	c.in[tree.Root] = true
 	for n := range tree.Node(m.tree.Len()) {
+		if err := ctx.Err(); err != nil {
+			return choice{}, err
+		}
 		if n != tree.Root {
 			up := &states[m.tree.Parent(n)]
 			if !c.in[m.tree.Parent(n)] {

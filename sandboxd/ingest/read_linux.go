@@ -199,7 +199,7 @@ func readSmall(dir int, name string) ([]byte, error) {
 	var total atomic.Int64
 	content, err := io.ReadAll(&fdReader{ctx: context.Background(), fd: fd, limit: maxIgnoreFile, total: &total})
 	if len(content) > maxIgnoreFile {
-		return nil, fmt.Errorf("more than %d bytes of patterns", maxIgnoreFile)
+		return nil, fmt.Errorf("%w: more than %d bytes of patterns", ErrTooLarge, maxIgnoreFile)
 	}
 	if content == nil {
 		content = []byte{}

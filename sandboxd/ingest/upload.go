@@ -79,7 +79,7 @@ const maxRecent = 8
 func (in *Ingester) Upload(req UploadRequest) (*Upload, error) {
 	ignore, err := newIgnores(req.Ignore)
 	if err != nil {
-		return nil, fmt.Errorf("cannot upload: %w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("cannot upload: %w", err)
 	}
 	return &Upload{store: in.store, req: req, ignore: ignore, manifest: newManifest(), texts: map[tree.Digest][]byte{}}, nil
 }
@@ -108,14 +108,14 @@ func (u *Upload) Add(entries ...Entry) error {
 // Wanted ends the manifest and returns the positions of the files whose
 // digests are wanted. What the policy hides or a pattern ignores is not among
 // them; what an IgnoreFile of the upload ignores may be, and is left out later.
-func (u *Upload) Wanted() ([]uint32, error) {
+func (u *Upload) Wanted(ctx context.Context) ([]uint32, error) {
 	if err := u.at(stepManifest); err != nil {
 		return nil, err
 	}
 	if err := u.manifest.close(); err != nil {
 		return nil, fmt.Errorf("cannot take manifest: %w", err)
 	}
-	c, err := u.manifest.choose(u.req.Policy, u.ignore, nil)
+	c, err := u.manifest.choose(ctx, u.req.Policy, u.ignore, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cannot take manifest: %w", err)
 	}
@@ -281,19 +281,19 @@ func (c *chunks) Read(p []byte) (int, error) {
 }
 
 // Finish makes the snapshot.
-func (u *Upload) Finish() (Result, error) {
+func (u *Upload) Finish(ctx context.Context) (Result, error) {
 	if err := u.at(stepFinish); err != nil {
 		return Result{}, err
 	}
-	result, err := u.finish()
+	result, err := u.finish(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("cannot finish upload: %w", err)
 	}
 	return result, nil
 }
 
-func (u *Upload) finish() (Result, error) {
-	c, err := u.manifest.choose(u.req.Policy, u.ignore, u.patterns)
+func (u *Upload) finish(ctx context.Context) (Result, error) {
+	c, err := u.manifest.choose(ctx, u.req.Policy, u.ignore, u.patterns)
 	if err != nil {
 		return Result{}, err
 	}

@@ -48,7 +48,7 @@ func (c *client) upload(in *Ingester, req UploadRequest) (Result, error) {
 			return Result{}, err
 		}
 	}
-	wanted, err := u.Wanted()
+	wanted, err := u.Wanted(context.Background())
 	if err != nil {
 		return Result{}, err
 	}
@@ -87,7 +87,7 @@ func (c *client) upload(in *Ingester, req UploadRequest) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return u.Finish()
+	return u.Finish(context.Background())
 }
 
 func mustUpload(t *testing.T, c *client, in *Ingester, req UploadRequest) Result {
@@ -304,10 +304,10 @@ func TestUploadStepsComeInOrder(t *testing.T) {
 		}
 	}
 	receive := func() error { return u.Receive(context.Background(), never) }
-	finish := func() error { _, err := u.Finish(); return err }
+	finish := func() error { _, err := u.Finish(context.Background()); return err }
 	missing := func() error { _, err := u.Missing(); return err }
 	wrong("before Wanted", missing, receive, finish, func() error { return u.AddDigests() })
-	if wanted, err := u.Wanted(); err != nil || !slices.Equal(wanted, []uint32{0}) {
+	if wanted, err := u.Wanted(context.Background()); err != nil || !slices.Equal(wanted, []uint32{0}) {
 		t.Fatalf("Wanted = %v, %v", wanted, err)
 	}
 	wrong("before Missing", receive, finish, func() error { return u.Add() })

@@ -41,6 +41,7 @@ type walk struct {
 	rest    func(*unix.Stat_t, time.Time) time.Duration
 
 	jobs      chan []job
+	entries   atomic.Int64
 	looked    atomic.Int64
 	bytesRead atomic.Int64
 	reads     atomic.Int64 // files whose content was looked at
@@ -244,6 +245,9 @@ func (w *walk) list(d *dir) ([]*dir, error) {
 	if errors.Is(err, unix.ENOENT) {
 		d.vanish()
 		return nil, nil
+	}
+	if err == nil && w.entries.Add(int64(len(names))) > MaxEntries {
+		err = ErrTooLarge
 	}
 	if err != nil {
 		return nil, &PathError{"list", d.path, err}

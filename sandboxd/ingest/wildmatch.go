@@ -10,8 +10,15 @@ type glob []token
 type token struct {
 	kind tokenKind
 	char byte
-	set  *[256]bool
+	set  *byteSet
 }
+
+// byteSet has one bit for each byte.
+type byteSet [4]uint64
+
+func (s *byteSet) add(b byte)      { s[b/64] |= 1 << (b % 64) }
+func (s *byteSet) remove(b byte)   { s[b/64] &^= 1 << (b % 64) }
+func (s *byteSet) has(b byte) bool { return s[b/64]&(1<<(b%64)) != 0 }
 
 type tokenKind uint8
 
@@ -83,8 +90,8 @@ func compileStars(p string, i int) (tokenKind, int) {
 }
 
 // compileSet reads a bracket expression from behind its bracket.
-func compileSet(p string, i int) (*[256]bool, int, bool) {
-	set := new([256]bool)
+func compileSet(p string, i int) (*byteSet, int, bool) {
+	set := new(byteSet)
 	negated := i < len(p) && (p[i] == '!' || p[i] == '^')
 	if negated {
 		i++
@@ -100,7 +107,8 @@ func compileSet(p string, i int) (*[256]bool, int, bool) {
 			if i++; i >= len(p) {
 				return nil, 0, false
 			}
-			set[p[i]], previous = true, int(p[i])
+			set.add(p[i])
+			previous = int(p[i])
 		case c == '-' && previous >= 0 && i+1 < len(p) && p[i+1] != ']':
 			if i++; p[i] == '\\' {
 				i++
@@ -109,7 +117,7 @@ func compileSet(p string, i int) (*[256]bool, int, bool) {
 				return nil, 0, false
 			}
 			for b := previous; b <= int(p[i]); b++ {
-				set[b] = true
+				set.add(byte(b))
 			}
 			previous = -1
 		case c == '[' && i+1 < len(p) && p[i+1] == ':':
@@ -119,7 +127,8 @@ func compileSet(p string, i int) (*[256]bool, int, bool) {
 			}
 			name := p[i+2 : i+2+end]
 			if !strings.HasSuffix(name, ":") {
-				set['['], previous = true, '['
+				set.add('[')
+				previous = '['
 				break
 			}
 			in := classes[strings.TrimSuffix(name, ":")]
@@ -127,11 +136,14 @@ func compileSet(p string, i int) (*[256]bool, int, bool) {
 				return nil, 0, false
 			}
 			for b := range 128 {
-				set[b] = set[b] || in(byte(b))
+				if in(byte(b)) {
+					set.add(byte(b))
+				}
 			}
 			i, previous = i+2+end, -1
 		default:
-			set[c], previous = true, int(c)
+			set.add(c)
+			previous = int(c)
 		}
 		i++
 	}
@@ -140,10 +152,10 @@ func compileSet(p string, i int) (*[256]bool, int, bool) {
 	}
 	if negated {
 		for b := range set {
-			set[b] = !set[b]
+			set[b] = ^set[b]
 		}
 	}
-	set['/'] = false
+	set.remove('/')
 	return set, i + 1, true
 }
 
@@ -219,7 +231,7 @@ func (g glob) step(live, next []bool, c byte) (alive bool) {
 				to = i + 1
 			}
 		case tokenSet:
-			if t.set[c] {
+			if t.set.has(c) {
 				to = i + 1
 			}
 		case tokenStar:
