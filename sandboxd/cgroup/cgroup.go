@@ -74,11 +74,9 @@ func Open(name string) (*Tree, error) {
 	return &Tree{path: "/" + parent + "/" + name, driver: d}, nil
 }
 
-// New makes a group for the sandbox id.
+// New makes a group for the sandbox id. Pids must be set: no sandbox goes
+// without that limit.
 func (t *Tree) New(id string, l runtime.Limits) (Group, error) {
-	if l.Pids == 0 {
-		l.Pids = runtime.DefaultPids
-	}
 	g, err := t.driver.create(t.path+"/"+id, l)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make cgroup of %s: %w", id, err)

@@ -43,7 +43,7 @@ func TestGroupsLeaveNothing(t *testing.T) {
 
 func TestSweepEndsWhatAPredecessorLeft(t *testing.T) {
 	name := "test-" + rand.Text()
-	g, err := open(t, name).New("sb_1", runtime.Limits{Memory: 64 << 20})
+	g, err := open(t, name).New("sb_1", runtime.Limits{Memory: 64 << 20, Pids: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,19 +58,42 @@ func unspill(b []byte, fds []int) ([]byte, []int, error) {
 	return b, fds[1:], err
 }
 
-// Conn is the worker's end of the socket. It blocks in the kernel and needs no
-// poller.
+// Conn is one end of a worker's socket.
 type Conn struct {
-	fd     int
-	nowait int // MSG_DONTWAIT: a send fails rather than waits
-	buf    []byte
-	oob    []byte
+	fd int
+	// file is the socket of a Conn that waits in the runtime's poller, which
+	// takes no thread. Its sends do not wait at all.
+	file *os.File
+	raw  syscall.RawConn
+	buf  []byte
+	oob  []byte
 }
 
-// NewConn returns a Conn over a connected SEQPACKET socket.
+// NewConn returns a Conn over a connected SEQPACKET socket, which stays open.
+// It waits in the kernel.
 func NewConn(fd int) *Conn {
 	return &Conn{fd: fd, buf: make([]byte, MaxInline+1), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }
+
+// newPolledConn returns a Conn that owns fd.
+func newPolledConn(fd int) (*Conn, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	c := NewConn(-1)
+	c.file = os.NewFile(uintptr(fd), "runner")
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		c.file.Close()
+		return nil, err
+	}
+	c.raw = raw
+	return c, nil
+}
+
+// Close closes the socket of a Conn that owns it, and ends its Receive.
+func (c *Conn) Close() { _ = c.file.Close() }
 
 // Receive returns the next packet's message, as bytes that stay valid until
 // the next call, and its files, which are close-on-exec and the caller's. It
@@ -77,10 +101,16 @@ func NewConn(fd int) *Conn {
 func (c *Conn) Receive() ([]byte, []int, error) {
 	var n, oobn, flags int
 	var err error
-	for {
-		n, oobn, flags, _, err = unix.Recvmsg(c.fd, c.buf, c.oob, unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR {
-			break
+	receive := func(fd int) bool {
+		n, oobn, flags, _, err = unix.Recvmsg(fd, c.buf, c.oob, unix.MSG_CMSG_CLOEXEC)
+		return err != unix.EINTR && err != unix.EAGAIN
+	}
+	if c.raw != nil {
+		if polled := c.raw.Read(func(fd uintptr) bool { return receive(int(fd)) }); polled != nil {
+			err = polled
+		}
+	} else {
+		for !receive(c.fd) {
 		}
 	}
 	if err != nil {
@@ -122,10 +152,16 @@ func (c *Conn) sendRaw(b []byte, fds []int) error {
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
 	}
-	for {
-		err = unix.Sendmsg(c.fd, b, oob, nil, unix.MSG_NOSIGNAL|c.nowait)
-		if err != unix.EINTR {
-			break
+	send := func(fd int) bool {
+		err = unix.Sendmsg(fd, b, oob, nil, unix.MSG_NOSIGNAL)
+		return err != unix.EINTR
+	}
+	if c.raw != nil {
+		if polled := c.raw.Write(func(fd uintptr) bool { return send(int(fd)) }); polled != nil {
+			err = polled
+		}
+	} else {
+		for !send(c.fd) {
 		}
 	}
 	if err != nil {

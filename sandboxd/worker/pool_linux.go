@@ -24,47 +24,39 @@ type pool struct {
 
 // runner is one child that runs commands in a tree of its own.
 type runner struct {
-	conn    *Conn
-	pid     int
-	id      uint32 // of its command; 0: none
-	retired bool   // its socket is closed, or will not be used again
-	timer   *time.Timer
+	conn     *Conn
+	pid      int
+	id       uint32 // of its command; 0: none
+	answered bool   // the command was answered by Started
+	retired  bool   // its socket is closed, or will not be used again
+	timer    *time.Timer
 }
 
 func newPool(up *Conn) *pool {
 	return &pool{up: up, runners: map[int]*runner{}}
 }
 
-// start hands a command to a runner.
+// start hands a command to a runner. That of a runner which cannot take it is
+// answered by relay.
 func (p *pool) start(m *Exec, raw []byte, files []int) error {
 	r := p.take(m.ID)
-	var err error
 	if r == nil {
-		r, err = p.spawn(m.ID)
+		var err error
+		if r, err = p.spawn(m.ID); err != nil {
+			return p.up.Send(&Started{ID: m.ID, Op: "exec", Path: "runner", Errno: errnoOf(err)})
+		}
 	}
-	if err == nil {
-		err = p.send(r, raw, files)
-	}
-	if err != nil {
-		return p.up.Send(&Started{ID: m.ID, Op: "exec", Path: "runner", Errno: errnoOf(err)})
-	}
+	p.send(r, raw, files)
 	return nil
 }
 
 // send gives r a packet without ever waiting for it: the sandbox may have
 // stopped it. A runner that does not keep up is given up.
-func (p *pool) send(r *runner, raw []byte, files []int) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	err := error(unix.EPIPE)
-	if !r.retired {
-		err = r.conn.sendRaw(raw, files)
+func (p *pool) send(r *runner, raw []byte, files []int) {
+	if r.conn.sendRaw(raw, files) != nil {
+		_ = unix.Kill(r.pid, unix.SIGKILL) // it may have ended by now
+		r.conn.Close()
 	}
-	if err != nil && !r.retired {
-		r.retired, r.id = true, 0
-		_ = unix.Shutdown(r.conn.fd, unix.SHUT_RDWR)
-	}
-	return err
 }
 
 func (p *pool) take(id uint32) *runner {
@@ -75,7 +67,7 @@ func (p *pool) take(id uint32) *runner {
 		p.idle = p.idle[:len(p.idle)-1]
 		r.timer.Stop()
 		if !r.retired {
-			r.id = id
+			r.id, r.answered = id, false
 			return r
 		}
 	}
@@ -89,8 +81,11 @@ func (p *pool) spawn(id uint32) (*runner, error) {
 		return nil, err
 	}
 	defer unix.Close(pair[1])
-	r := &runner{conn: NewConn(pair[0]), id: id}
-	r.conn.nowait = unix.MSG_DONTWAIT
+	conn, err := newPolledConn(pair[0])
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{conn: conn, id: id}
 	err = p.adopt(func() (int, error) {
 		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(BinaryFD), []string{NameRunner}, &syscall.ProcAttr{
 			Env:   Env,
@@ -106,7 +101,7 @@ func (p *pool) spawn(id uint32) (*runner, error) {
 		return pid, err
 	})
 	if err != nil {
-		unix.Close(pair[0])
+		conn.Close()
 		return nil, err
 	}
 	go p.relay(r)
@@ -115,16 +110,20 @@ func (p *pool) spawn(id uint32) (*runner, error) {
 
 // relay passes a runner's answers on to the daemon until it ends.
 func (p *pool) relay(r *runner) {
-	defer unix.Close(r.conn.fd)
 	for p.pass(r) {
 	}
+	r.conn.Close()
 	p.mu.Lock()
 	r.retired = true
-	id := r.id
+	id, answered := r.id, r.answered
 	r.id = 0
 	p.mu.Unlock()
-	if id != 0 { // the sandbox killed its own runner
+	switch { // the sandbox killed its own runner, or left it no room to start
+	case id == 0:
+	case answered:
 		_ = p.up.Send(&Exited{ID: id, Status: uint32(unix.SIGKILL)})
+	default:
+		_ = p.up.Send(&Started{ID: id, Op: "exec", Path: "runner", Errno: uint32(unix.EAGAIN)})
 	}
 }
 
@@ -145,6 +144,9 @@ func (p *pool) pass(r *runner) bool {
 	switch m := m.(type) {
 	case *Started:
 		free = m.Errno != 0
+		p.mu.Lock()
+		r.answered = true
+		p.mu.Unlock()
 	case *Exited:
 		free = m.Clean
 		p.mu.Lock()
@@ -185,7 +187,7 @@ func (p *pool) expire(r *runner) {
 		if other == r {
 			p.idle = append(p.idle[:i], p.idle[i+1:]...)
 			r.retired = true
-			_ = unix.Shutdown(r.conn.fd, unix.SHUT_RDWR) // it sees the end and exits
+			r.conn.Close() // it sees the end and exits
 			return
 		}
 	}
@@ -203,7 +205,7 @@ func (p *pool) forward(id uint32, raw []byte) {
 	p.mu.Unlock()
 	if found != nil {
 		_ = unix.Kill(found.pid, unix.SIGCONT) // the sandbox may have stopped it
-		_ = p.send(found, raw, nil)            // relay reports the end of a broken one
+		p.send(found, raw, nil)
 	}
 }
 

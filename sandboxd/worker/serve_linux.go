@@ -5,13 +5,24 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	goruntime "runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// fileCalls is how many calls on files run at once.
-const fileCalls = 16
+// fileCalls is how many calls on files run at once: each may hold a thread.
+const fileCalls = 2
+
+// readyThreads is how many threads PID 1 makes the runtime start before the
+// sandbox can use up its processes, since a Go program that cannot start a
+// thread ends: for the receiver, the reaper, one that forks, file calls, and a
+// spare one.
+const readyThreads = fileCalls + 4
+
+// Threads is how many threads PID 1 has at most, the runtime's own included.
+// A limit on the sandbox's processes must leave room for them.
+const Threads = 16
 
 // initServer is stage two: PID 1 of a sandbox.
 type initServer struct {
@@ -19,7 +30,6 @@ type initServer struct {
 	tree  *tree
 	pool  *pool
 	slots chan struct{}
-	wg    sync.WaitGroup
 }
 
 // serveInit serves until the daemon closes the socket.
@@ -27,6 +37,7 @@ func serveInit(up *Conn) error {
 	if err := becomeServer(); err != nil {
 		return err
 	}
+	startThreads(readyThreads)
 	s := &initServer{up: up, slots: make(chan struct{}, fileCalls)}
 	s.pool = newPool(up)
 	s.tree = newTree(up, s.pool.ended, func() {})
@@ -52,6 +63,21 @@ func becomeServer() error {
 	// command too.
 	signal.Notify(make(chan os.Signal, 1))
 	return forbidTracing()
+}
+
+// startThreads makes the Go runtime start n threads; it keeps them.
+func startThreads(n int) {
+	var all, done sync.WaitGroup
+	all.Add(n)
+	for range n {
+		done.Go(func() {
+			goruntime.LockOSThread()
+			defer goruntime.UnlockOSThread()
+			all.Done()
+			all.Wait()
+		})
+	}
+	done.Wait()
 }
 
 func (s *initServer) receive() error {

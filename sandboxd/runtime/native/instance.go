@@ -123,12 +123,15 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 		return fmt.Errorf("answer to call %d, which does not wait", id)
 	}
 	more, err := c.receive(m, files)
+	if err != nil {
+		return err // the sandbox ends, and the call is abandoned with it
+	}
 	if !more {
 		i.mu.Lock()
 		delete(i.calls, id)
 		i.mu.Unlock()
 	}
-	return err
+	return nil
 }
 
 func (i *Instance) setReady(err error) error {

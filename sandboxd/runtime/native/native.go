@@ -99,7 +99,12 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 			return nil, err
 		}
 	}
-	group, err := r.cfg.Cgroups.New(spec.ID, spec.Limits)
+	limits := spec.Limits
+	if limits.Pids == 0 {
+		limits.Pids = runtime.DefaultPids
+	}
+	limits.Pids += worker.Threads // its own, whatever the sandbox does
+	group, err := r.cfg.Cgroups.New(spec.ID, limits)
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func TestSandboxSeesOnlyItself(t *testing.T) {
 		"id -un; id -u; id -G": "agent\n1900000001\n1900000001\n",
 		"hostname":             "sandbox\n",
 		"cat /proc/self/cgroup | sed 's/.*://' | sort -u": "/\n",
-		"ls /":    "bin\ndev\netc\nhome\nlib\nlib64\nproc\nrun\nsbin\ntmp\nusr\nvar\nworkspace\n",
+		"ls /":    "bin\ndev\netc\nhome\nlib\nlib64\nopt\nproc\nrun\nsbin\ntmp\nusr\nvar\nworkspace\n",
 		"ls /dev": "fd\nfull\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero\n",
 		"grep -E 'Cap|NoNewPrivs' /proc/self/status | awk '{print $2}' | sort | uniq -c | awk '{print $1,$2}'": "5 0000000000000000\n1 1\n",
 		"ls /proc | grep -c '^[0-9]'":                                           "4\n",
@@ -357,6 +357,40 @@ func TestLimitsHold(t *testing.T) {
 	}
 	if out, _ := run(t, i, "echo alive", 0); out != "alive\n" {
 		t.Errorf("after the attacks: %q", out)
+	}
+}
+
+func TestFullOfProcessesTheSandboxLives(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	for _, pids := range []int64{1, 8, 20, 64} {
+		i := b.start(policy.Plan{}, runtime.Limits{Pids: pids})
+		p, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/usr/bin/python3", "-c", "import os,time\nwhile 1:\n try:\n  if os.fork() == 0: time.sleep(60)\n except OSError: time.sleep(0.1)"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+		for range 30 {
+			q, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/true"}})
+			if err == nil {
+				_, err = q.Wait(t.Context())
+			}
+			if err != nil && !errors.Is(err, unix.EAGAIN) {
+				t.Fatalf("pids %d: Exec() = %v, %v, want EAGAIN or nothing", pids, err, i.Reason())
+			}
+		}
+		if _, err := i.Open(t.Context(), "/workspace/a", os.O_RDONLY, 0); err != nil {
+			t.Errorf("pids %d: Open() = %v", pids, err)
+		}
+		if err := p.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if out, s := run(t, i, "echo alive", 0); out != "alive\n" {
+			t.Errorf("pids %d: afterwards: %q, %+v", pids, out, s)
+		}
 	}
 }
 

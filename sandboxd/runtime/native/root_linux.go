@@ -106,6 +106,8 @@ func makeDirs(root string) error {
 		{"/dev/pts", 0o755},
 		{"/dev/shm", 0o755},
 		{"/etc", 0o755},
+		{"/opt", 0o755},
+		{"/opt/bin", 0o755},
 		{"/home", 0o755},
 		{"/home/agent", 0o700},
 		{"/proc", 0o555},
@@ -130,12 +132,27 @@ func makeLinks(root string, key rootKey) error {
 	if key.output {
 		links["/output"] = "workspace/output"
 	}
+	if needsPython() {
+		links["/opt/bin/python"] = "/usr/bin/python3"
+	}
 	for path, target := range links {
 		if err := os.Symlink(target, root+path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// needsPython reports whether the host has a python3 and no python, as Debian
+// does without python-is-python3. People and agents write python.
+func needsPython() bool {
+	for _, path := range []string{"/usr/bin/python", "/usr/local/bin/python"} {
+		if _, err := os.Stat(path); err == nil {
+			return false
+		}
+	}
+	_, err := os.Stat("/usr/bin/python3")
+	return err == nil
 }
 
 // bindSystem shows the host's programs and libraries, laid out as on the host.
