@@ -102,7 +102,8 @@ func TestExecErrors(t *testing.T) {
 		"no program":   {&sandboxv1.ExecRequest{Argv: [][]byte{[]byte("/workspace/a")}}, codes.PermissionDenied, "COMMAND_NOT_EXECUTABLE", nil},
 		"timeout": {
 			&sandboxv1.ExecRequest{Command: "sleep 60 & sleep 60", Timeout: durationpb.New(200 * time.Millisecond)},
-			codes.DeadlineExceeded, "COMMAND_TIMEOUT", map[string]string{"timeout": "0.2", "command": "sleep 60 & sleep 60"},
+			codes.DeadlineExceeded, "COMMAND_TIMEOUT",
+			map[string]string{"timeout": "0.2", "command": "sleep 60 & sleep 60"},
 		},
 		"an empty variable name": {&sandboxv1.ExecRequest{Command: "true", Env: map[string]string{"": "x"}}, codes.InvalidArgument, "INVALID_FIELD", nil},
 		"a long command":         {&sandboxv1.ExecRequest{Command: strings.Repeat("#", 200<<10)}, codes.InvalidArgument, "COMMAND_TOO_LONG", nil},

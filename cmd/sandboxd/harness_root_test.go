@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -308,5 +307,3 @@ func (b *box) startExpectingFailure(flags ...string) string {
 	}
 	return string(out)
 }
-
-func pointer(list []uint32) unsafe.Pointer { return unsafe.Pointer(&list[0]) }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
@@ -36,29 +37,42 @@ func (b *box) as(t *testing.T, uid, gid int, groups ...int) *box {
 }
 
 // dialAs connects on a thread that is somebody else, and ends with it.
-func dialAs(socket string, uid, gid int, groups []int) (conn net.Conn, err error) {
-	done := make(chan struct{})
+func dialAs(socket string, uid, gid int, groups []int) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	results := make(chan result)
 	go func() {
-		defer close(done)
 		runtime.LockOSThread() // for good
-		list := make([]uint32, len(groups)+1)
-		for i, g := range groups {
-			list[i] = uint32(g)
-		}
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(pointer(list)), 0); errno != 0 {
-			err = errno
+		if err := becomeThread(uid, gid, groups); err != nil {
+			results <- result{nil, err}
 			return
 		}
-		for _, call := range []struct{ trap, id uintptr }{{unix.SYS_SETRESGID, uintptr(gid)}, {unix.SYS_SETRESUID, uintptr(uid)}} {
-			if _, _, errno := unix.RawSyscall(call.trap, call.id, call.id, call.id); errno != 0 {
-				err = errno
-				return
-			}
-		}
-		conn, err = net.Dial("unix", socket)
+		conn, err := net.Dial("unix", socket)
+		results <- result{conn, err}
 	}()
-	<-done
-	return conn, err
+	r := <-results
+	return r.conn, r.err
+}
+
+// becomeThread changes who the calling thread is, and only that.
+func becomeThread(uid, gid int, groups []int) error {
+	list := make([]uint32, len(groups)+1)
+	for i, g := range groups {
+		list[i] = uint32(g)
+	}
+	for _, call := range [][4]uintptr{
+		{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&list[0]))},
+		{unix.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid)},
+		{unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)},
+	} {
+		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
+			return errno
+		}
+	}
+	runtime.KeepAlive(list)
+	return nil
 }
 
 func TestOwnersAreApart(t *testing.T) {

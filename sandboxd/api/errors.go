@@ -110,8 +110,7 @@ func translate(err error, a about) *failure {
 }
 
 func known(err error, a about) *failure {
-	var f *failure
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*failure](err); ok {
 		return f
 	}
 	for _, try := range []func(error, about) *failure{

@@ -92,7 +92,7 @@ func (j *job) feedAll() {
 	}
 	j.feed.Go(func() {
 		defer j.stdin.Close()
-		j.stdin.Write(j.cmd.stdin)
+		_, _ = j.stdin.Write(j.cmd.stdin)
 	})
 }
 

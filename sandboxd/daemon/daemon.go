@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/agentfense/agentfense/policy"
@@ -127,8 +128,8 @@ func (d *daemon) onClose(f func() error) { d.closers = append(d.closers, f) }
 
 func (d *daemon) close() error {
 	var errs []error
-	for i := len(d.closers) - 1; i >= 0; i-- {
-		errs = append(errs, d.closers[i]())
+	for _, f := range slices.Backward(d.closers) {
+		errs = append(errs, f())
 	}
 	return errors.Join(errs...)
 }

@@ -26,25 +26,28 @@ func openProgram(name string) (*os.File, error) {
 		filepath.Join(dir, "..", "libexec", name),
 		filepath.Join(dir, "..", "libexec", "agentfense", name),
 	} {
-		f, err := os.Open(path)
-		if err != nil {
-			tried = append(tried, err)
-			continue
+		f, err := sealed(path, name)
+		if !errors.Is(err, os.ErrNotExist) {
+			return f, err
 		}
-		defer f.Close()
-		return sealed(f, name)
+		tried = append(tried, err)
 	}
 	return nil, fmt.Errorf("cannot find %s: %w", name, errors.Join(tried...))
 }
 
 // sealed copies a program to memory that cannot be written any more.
-func sealed(from *os.File, name string) (*os.File, error) {
+func sealed(path, name string) (*os.File, error) {
+	from, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer from.Close()
 	st, err := from.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("cannot copy %s: %w", name, err)
 	}
 	if !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
-		return nil, fmt.Errorf("cannot copy %s: %s is no program", name, from.Name())
+		return nil, fmt.Errorf("cannot copy %s: %s is no program", name, path)
 	}
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)

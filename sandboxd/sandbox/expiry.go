@@ -24,15 +24,15 @@ func (r *Registry) expire() {
 		if r.isClosed() {
 			return
 		}
-		if wait, any := r.destroyExpired(); any {
+		if wait, more := r.destroyExpired(); more {
 			timer.Reset(wait)
 		}
 	}
 }
 
 // destroyExpired destroys what is due, side by side, and returns how long to
-// wait for the next.
-func (r *Registry) destroyExpired() (wait time.Duration, any bool) {
+// wait for the next, if there are more.
+func (r *Registry) destroyExpired() (wait time.Duration, more bool) {
 	now := time.Now()
 	wait = 24 * time.Hour
 	for _, s := range r.all() {
@@ -40,7 +40,7 @@ func (r *Registry) destroyExpired() (wait time.Duration, any bool) {
 		if info.Expires.IsZero() {
 			continue
 		}
-		any = true
+		more = true
 		left := info.Expires.Sub(now)
 		if left <= 0 {
 			left = retryExpired
@@ -50,7 +50,7 @@ func (r *Registry) destroyExpired() (wait time.Duration, any bool) {
 		}
 		wait = min(wait, left)
 	}
-	return wait, any
+	return wait, more
 }
 
 func (s *Sandbox) expireNow() {

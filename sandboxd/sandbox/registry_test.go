@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -268,7 +267,7 @@ func TestIDsAreRandom(t *testing.T) {
 	for range 1000 {
 		id := newID()
 		if len(id) != 35 || !strings.HasPrefix(id, "sb_") || seen[id] {
-			t.Fatal(fmt.Sprintf("bad id %q", id))
+			t.Fatalf("bad id %q", id)
 		}
 		seen[id] = true
 	}

@@ -52,7 +52,7 @@ func (s *Sandbox) watch(run *running) {
 	case <-run.view.Done():
 		reason = "the view of the sandbox has ended"
 	}
-	s.turn.lock(context.Background())
+	_ = s.turn.lock(context.Background()) // never gives up
 	defer s.turn.unlock()
 	s.mu.Lock()
 	current := s.run == run
@@ -68,7 +68,7 @@ func (s *Sandbox) watch(run *running) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.reg.patience)
 	defer cancel()
-	s.finish(ctx, died, reason)
+	_ = s.finish(ctx, died, reason) // logs what went wrong
 }
 
 // shutDown ends the sandbox with the daemon.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
@@ -26,20 +25,11 @@ func (d *treeDiff) dirs(a, b tree.Node) {
 	i, iEnd := d.from.Range(a)
 	j, jEnd := d.to.Range(b)
 	for i < iEnd || j < jEnd {
-		order := 0
 		switch {
-		case i == iEnd:
-			order = 1
-		case j == jEnd:
-			order = -1
-		default:
-			order = cmp.Compare(d.from.Name(i), d.to.Name(j))
-		}
-		switch {
-		case order < 0:
+		case j == jEnd || i < iEnd && d.from.Name(i) < d.to.Name(j):
 			d.deleted(i)
 			i++
-		case order > 0:
+		case i == iEnd || d.to.Name(j) < d.from.Name(i):
 			d.added(j)
 			j++
 		default:
