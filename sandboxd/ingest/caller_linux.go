@@ -67,7 +67,7 @@ func setFSID(call uintptr, id uint32) error {
 	if id == ^uint32(0) {
 		return unix.EINVAL
 	}
-	unix.RawSyscall(call, uintptr(id), 0, 0)
+	_, _, _ = unix.RawSyscall(call, uintptr(id), 0, 0)
 	if now, _, _ := unix.RawSyscall(call, uintptr(^uint32(0)), 0, 0); uint32(now) != id {
 		return unix.EPERM
 	}

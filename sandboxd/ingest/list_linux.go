@@ -162,7 +162,7 @@ func (l *lister) file(it item, path string, st *unix.Stat_t) (again bool, err er
 	}
 	if st.Nlink > 1 && l.w.req.Policy != nil {
 		// Whether it may be read is known when all names have been seen.
-		l.w.link(l.d, l.keep(it), uint64(st.Nlink), known)
+		l.w.link(l.d, l.keep(it), uint64(st.Nlink), known) //nolint:unconvert // arm64 has 32 bits
 		return false, nil
 	}
 	if known {

@@ -185,13 +185,11 @@ func (m *manifest) enter(n tree.Node, p *policy.Policy, up, state *nodeState) Re
 			return Hidden
 		}
 	}
-	out := false
-	if path := m.path(n); up.unknown {
-		out = decide(up.ignore.request, path, name, isDir) == ignore
-	} else {
-		out = up.ignore.ignored(path, name, isDir)
-	}
-	if out {
+	path := m.path(n)
+	switch {
+	case up.unknown && decide(up.ignore.request, path, name, isDir) == ignore:
+		return Ignored
+	case !up.unknown && up.ignore.ignored(path, name, isDir):
 		return Ignored
 	}
 	return 0

@@ -357,7 +357,7 @@ func (w *walk) isLocal(fd int, dev uint64) bool {
 	local, ok := w.local[dev]
 	if !ok {
 		var st unix.Statfs_t
-		local = unix.Fstatfs(fd, &st) == nil && localFileSystems[int64(st.Type)]
+		local = unix.Fstatfs(fd, &st) == nil && localFileSystems[st.Type]
 		w.local[dev] = local
 	}
 	return local

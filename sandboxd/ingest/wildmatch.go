@@ -89,74 +89,96 @@ func compileStars(p string, i int) (tokenKind, int) {
 	return tokenStar, end
 }
 
-// compileSet reads a bracket expression from behind its bracket.
-func compileSet(p string, i int) (*byteSet, int, bool) {
-	set := new(byteSet)
-	negated := i < len(p) && (p[i] == '!' || p[i] == '^')
+// compileSet reads a bracket expression from behind its bracket, and returns
+// where the pattern goes on.
+func compileSet(p string, i int) (set *byteSet, next int, ok bool) {
+	r := setReader{p: p, i: i, previous: -1, set: new(byteSet)}
+	negated := r.more() && (p[i] == '!' || p[i] == '^')
 	if negated {
-		i++
+		r.i++
 	}
-	previous := -1 // start of a possible range
-	for first := true; first || i < len(p) && p[i] != ']'; first = false {
-		if i >= len(p) {
+	for first := true; first || r.more() && p[r.i] != ']'; first = false {
+		if !r.more() || !r.item() {
 			return nil, 0, false
 		}
-		c := p[i]
-		switch {
-		case c == '\\':
-			if i++; i >= len(p) {
-				return nil, 0, false
-			}
-			set.add(p[i])
-			previous = int(p[i])
-		case c == '-' && previous >= 0 && i+1 < len(p) && p[i+1] != ']':
-			if i++; p[i] == '\\' {
-				i++
-			}
-			if i >= len(p) {
-				return nil, 0, false
-			}
-			for b := previous; b <= int(p[i]); b++ {
-				set.add(byte(b))
-			}
-			previous = -1
-		case c == '[' && i+1 < len(p) && p[i+1] == ':':
-			end := strings.IndexByte(p[i+2:], ']')
-			if end < 0 {
-				return nil, 0, false
-			}
-			name := p[i+2 : i+2+end]
-			if !strings.HasSuffix(name, ":") {
-				set.add('[')
-				previous = '['
-				break
-			}
-			in := classes[strings.TrimSuffix(name, ":")]
-			if in == nil {
-				return nil, 0, false
-			}
-			for b := range 128 {
-				if in(byte(b)) {
-					set.add(byte(b))
-				}
-			}
-			i, previous = i+2+end, -1
-		default:
-			set.add(c)
-			previous = int(c)
-		}
-		i++
 	}
-	if i >= len(p) {
+	if !r.more() {
 		return nil, 0, false
 	}
 	if negated {
-		for b := range set {
-			set[b] = ^set[b]
+		for b := range r.set {
+			r.set[b] = ^r.set[b]
 		}
 	}
-	set.remove('/')
-	return set, i + 1, true
+	r.set.remove('/')
+	return r.set, r.i + 1, true
+}
+
+type setReader struct {
+	p        string
+	i        int
+	previous int // start of a possible range, or -1
+	set      *byteSet
+}
+
+func (r *setReader) more() bool { return r.i < len(r.p) }
+
+// item reads a byte, the rest of a range or a class.
+func (r *setReader) item() bool {
+	c := r.p[r.i]
+	switch {
+	case c == '-' && r.previous >= 0 && r.i+1 < len(r.p) && r.p[r.i+1] != ']':
+		r.i++
+		end, ok := r.char()
+		for b := r.previous; ok && b <= int(end); b++ {
+			r.set.add(byte(b))
+		}
+		r.previous = -1
+		return ok
+	case c == '[' && strings.HasPrefix(r.p[r.i+1:], ":"):
+		return r.class()
+	}
+	c, ok := r.char()
+	r.set.add(c)
+	r.previous = int(c)
+	return ok
+}
+
+// char reads one byte, which a backslash may protect.
+func (r *setReader) char() (byte, bool) {
+	if r.p[r.i] == '\\' {
+		r.i++
+	}
+	if !r.more() {
+		return 0, false
+	}
+	r.i++
+	return r.p[r.i-1], true
+}
+
+// class reads [:name:]. Without the second colon the bracket is a plain byte.
+func (r *setReader) class() bool {
+	name, _, closed := strings.Cut(r.p[r.i+2:], "]")
+	if !closed {
+		return false
+	}
+	class, colon := strings.CutSuffix(name, ":")
+	if !colon {
+		r.set.add('[')
+		r.i, r.previous = r.i+1, '['
+		return true
+	}
+	in := classes[class]
+	if in == nil {
+		return false
+	}
+	for b := range byte(128) {
+		if in(b) {
+			r.set.add(b)
+		}
+	}
+	r.i, r.previous = r.i+2+len(name)+1, -1
+	return true
 }
 
 var classes = map[string]func(byte) bool{

@@ -127,7 +127,7 @@ func fill(buf []byte, r io.Reader) (n int, ended bool, err error) {
 	for n < len(buf) {
 		m, err := r.Read(buf[n:])
 		n += m
-		if err == io.EOF { //nolint:errorlint // wrapped it is no end
+		if err == io.EOF {
 			return n, true, nil
 		}
 		if err != nil {

@@ -49,19 +49,19 @@ func TestNewCodebaseIsEmpty(t *testing.T) {
 
 func TestSameRequestSameCodebase(t *testing.T) {
 	s := openStore(t)
-	make := func(owner uint32, request string) string {
-		c, err := s.CreateCodebase(owner, "n", "o", request)
+	request := func(owner uint32, id string) string {
+		c, err := s.CreateCodebase(owner, "n", "o", id)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c.ID
 	}
-	id := make(1, "r")
-	if make(1, "r") != id {
+	id := request(1, "r")
+	if request(1, "r") != id {
 		t.Error("the same request made another codebase")
 	}
 	for name, other := range map[string]string{
-		"another owner": make(2, "r"), "another request": make(1, "q"), "no request": make(1, ""), "no request again": make(1, ""),
+		"another owner": request(2, "r"), "another request": request(1, "q"), "no request": request(1, ""), "no request again": request(1, ""),
 	} {
 		if other == id {
 			t.Errorf("%s got the same codebase", name)
@@ -70,7 +70,7 @@ func TestSameRequestSameCodebase(t *testing.T) {
 	if err := s.DeleteCodebase(id); err != nil {
 		t.Fatal(err)
 	}
-	if make(1, "r") == id {
+	if request(1, "r") == id {
 		t.Error("the request found a deleted codebase")
 	}
 }

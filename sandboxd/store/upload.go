@@ -9,6 +9,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 )
@@ -189,7 +190,7 @@ func (s *Store) forgetJournal(id string) {
 
 func dropJournal(tx *bolt.Tx, id string) error {
 	err := tx.Bucket(bucketJournals).DeleteBucket([]byte(id))
-	if errors.Is(err, bolt.ErrBucketNotFound) {
+	if errors.Is(err, bolterrors.ErrBucketNotFound) {
 		return nil
 	}
 	return err
