@@ -113,7 +113,7 @@ func (s *Server) wireSandbox(i sandbox.Info) *sandboxv1.Sandbox {
 		Resources:    wireLimits(i.Limits),
 		CommitMode:   wireOf(commitModes, i.Mode),
 		StatusReason: clip(i.Reason, maxMessage),
-		Losses:       s.cfg.Losses,
+		Losses:       s.losses,
 	}
 	if !i.Snapshot.IsZero() {
 		w.Snapshot = i.Snapshot.String()

@@ -70,7 +70,12 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 			return nil, err
 		}
 	}
-	if j.proc, err = cmd.run.Exec(ctx, spec); err != nil {
+	bound, cancel := cmd.run.Bind(ctx)
+	defer cancel()
+	if j.proc, err = cmd.run.Exec(bound, spec); err != nil {
+		if bound.Err() != nil {
+			err = context.Cause(bound)
+		}
 		return nil, translate(err, cmd.about()).with(keyCommand, cmd.text)
 	}
 	return j, nil
@@ -101,6 +106,8 @@ func (j *job) feedAll() {
 // command is killed. Descendants that outlive the command keep running, and
 // what they write is dropped.
 func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
+	ctx, stop := j.cmd.run.Bind(ctx)
+	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var pumps sync.WaitGroup
@@ -133,6 +140,9 @@ func (j *job) wait(ctx context.Context) (runtime.Status, error) {
 	status, err := j.proc.Wait(ctx)
 	if err == nil || ctx.Err() == nil {
 		return status, err
+	}
+	if errors.Is(context.Cause(ctx), runtime.ErrEnded) {
+		return runtime.Status{}, runtime.ErrEnded
 	}
 	if kerr := j.proc.Kill(); kerr != nil && !errors.Is(kerr, runtime.ErrEnded) && !errors.Is(kerr, os.ErrProcessDone) {
 		j.server.cfg.Log.Error("cannot kill a command", "sandbox", j.cmd.about().sandbox, "error", kerr)

@@ -29,10 +29,13 @@ type Config struct {
 	// Version is what GetInfo reports.
 	Version string
 	// Losses is the protection that this host cannot give.
-	Losses []*sandboxv1.Loss
+	Losses []Loss
 	Limits Limits
 	Log    *slog.Logger
 }
+
+// Loss is one protection that is missing.
+type Loss struct{ Name, Consequence, Fix string }
 
 // Limits bounds what one call may take. Zero fields mean the default.
 type Limits struct {
@@ -64,6 +67,7 @@ type Server struct {
 	sandboxv1.UnimplementedCodebaseServiceServer
 
 	cfg    Config
+	losses []*sandboxv1.Loss
 	health *health.Server
 	grpc   *grpc.Server
 	// tasks are goroutines that outlive the call that began them: they end
@@ -77,6 +81,9 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.filled()
 	s := &Server{cfg: cfg, health: health.NewServer()}
+	for _, l := range cfg.Losses {
+		s.losses = append(s.losses, &sandboxv1.Loss{Name: l.Name, Consequence: l.Consequence, Fix: l.Fix})
+	}
 	g := grpc.NewServer(
 		grpc.Creds(PeerCredentials{}),
 		grpc.MaxRecvMsgSize(cfg.Limits.Message),
@@ -89,6 +96,9 @@ func New(cfg Config) *Server {
 	sandboxv1.RegisterSandboxServiceServer(g, s)
 	sandboxv1.RegisterCodebaseServiceServer(g, s)
 	healthv1.RegisterHealthServer(g, s.health)
+	for service := range g.GetServiceInfo() {
+		s.health.SetServingStatus(service, healthv1.HealthCheckResponse_SERVING)
+	}
 	reflection.Register(g)
 	s.grpc = g
 	return s

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/agentfense/agentfense/landlock"
 	"github.com/agentfense/agentfense/policy"
 	"github.com/agentfense/agentfense/sandboxd/api"
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
@@ -243,9 +244,13 @@ func (d *daemon) openSandboxes() (err error) {
 }
 
 func (d *daemon) openServer() error {
+	losses, err := d.losses()
+	if err != nil {
+		return err
+	}
 	cfg := api.Config{
 		Sandboxes: d.sandboxes, Store: d.store, Ingester: ingest.New(d.store),
-		Version: d.opt.Version, Log: d.opt.Log,
+		Version: d.opt.Version, Losses: losses, Log: d.opt.Log,
 	}
 	if d.opt.AdminGroup != "" {
 		gid, err := groupID(d.opt.AdminGroup)
@@ -255,11 +260,24 @@ func (d *daemon) openServer() error {
 		cfg.AdminGroup = &gid
 	}
 	d.server = api.New(cfg)
-	var err error
 	if d.socket, err = d.listen(); err == nil {
 		d.onClose(d.socket.close)
 	}
 	return err
+}
+
+// losses is the protection that every sandbox asks for and this host lacks.
+func (d *daemon) losses() (list []api.Loss, err error) {
+	abi, err := landlock.HaveABI()
+	if err != nil {
+		return nil, err
+	}
+	_, lost := landlock.Compile(landlock.Request{}, abi)
+	for _, l := range lost {
+		d.opt.Log.Warn("this host lacks a protection", "loss", l.Name, "consequence", l.Consequence, "fix", l.Fix)
+		list = append(list, api.Loss(l))
+	}
+	return list, nil
 }
 
 // stop ends sandboxes and calls, side by side: a call that waits for a command

@@ -28,6 +28,18 @@ type creation struct {
 	err  error
 }
 
+// made returns the id of the sandbox, if there is one already.
+func (c *creation) made() string {
+	select {
+	case <-c.done:
+		if c.s != nil {
+			return c.s.info.ID
+		}
+	default:
+	}
+	return ""
+}
+
 func doneCreation(s *Sandbox) *creation {
 	c := &creation{done: make(chan struct{}), s: s}
 	close(c.done)

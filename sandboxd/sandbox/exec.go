@@ -46,6 +46,14 @@ func (s *Sandbox) Run() (*Run, error) {
 // Sandbox returns the sandbox that runs.
 func (r *Run) Sandbox() *Sandbox { return r.sandbox }
 
+// Bind returns a context that ends with ctx, and with the instance: its cause
+// is then runtime.ErrEnded.
+func (r *Run) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.run.life, func() { cancel(context.Cause(r.run.life)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
 // Shell returns the shell that the sandbox has. It looks once.
 func (r *Run) Shell(ctx context.Context) (string, error) {
 	r.run.shellMu.Lock()

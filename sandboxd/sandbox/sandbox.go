@@ -53,6 +53,9 @@ type running struct {
 	view View
 	// ended is closed by finish.
 	ended chan struct{}
+	// life ends when the instance has ended, or is about to.
+	life context.Context
+	over context.CancelCauseFunc
 
 	shellMu sync.Mutex
 	shell   string // decided once

@@ -64,7 +64,9 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &running{inst: inst, view: v, ended: make(chan struct{})}, nil
+	run := &running{inst: inst, view: v, ended: make(chan struct{})}
+	run.life, run.over = context.WithCancelCause(context.Background())
+	return run, nil
 }
 
 // makeUpper makes what the plan wants to exist.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
 // reasonShutdown is why a sandbox ended with the daemon.
@@ -36,6 +38,7 @@ func (s *Sandbox) finish(ctx context.Context, by event, reason string) error {
 		}
 		s.reg.cfg.Log.Error("cannot clean up after a sandbox that died", "sandbox", s.info.ID, "error", err)
 	}
+	run.over(runtime.ErrEnded)
 	close(run.ended)
 	run.view.Release()
 	s.move(by, reason, nil)
@@ -52,6 +55,7 @@ func (s *Sandbox) watch(run *running) {
 	case <-run.view.Done():
 		reason = "the view of the sandbox has ended"
 	}
+	run.over(runtime.ErrEnded)
 	_ = s.turn.lock(context.Background()) // never gives up
 	defer s.turn.unlock()
 	s.mu.Lock()
@@ -137,7 +141,7 @@ func (r *Registry) forget(info Info) {
 	r.mu.Lock()
 	delete(r.known, info.ID)
 	key := requestKey{info.Owner, info.RequestID}
-	if c := r.request[key]; c != nil && c.s != nil && c.s.info.ID == info.ID {
+	if c := r.request[key]; c != nil && c.made() == info.ID {
 		delete(r.request, key)
 	}
 	r.mu.Unlock()
