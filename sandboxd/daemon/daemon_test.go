@@ -124,7 +124,7 @@ func TestSealedCopyCannotChange(t *testing.T) {
 	again, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), os.O_RDWR, 0)
 	if err == nil {
 		defer again.Close()
-		if _, err := again.Write([]byte("x")); !errors.Is(err, unix.EPERM) {
+		if _, err := again.WriteString("x"); !errors.Is(err, unix.EPERM) {
 			t.Errorf("writing to the copy: %v", err)
 		}
 	}
