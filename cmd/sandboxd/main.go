@@ -26,7 +26,7 @@ var version = "unknown"
 func init() { runtime.LockOSThread() }
 
 func main() {
-	if err := command().Execute(); err != nil {
+	if err := new(flags).command().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "sandboxd:", err)
 		os.Exit(1)
 	}
@@ -40,8 +40,7 @@ type flags struct {
 	logFormat string
 }
 
-func command() *cobra.Command {
-	f := &flags{}
+func (f *flags) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "sandboxd",
 		Short:         "Run sandboxes for untrusted code",
