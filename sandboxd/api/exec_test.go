@@ -259,3 +259,21 @@ func TestCallerThatLeavesEndsTheCommand(t *testing.T) {
 		t.Error("the command went on")
 	}
 }
+
+func TestCommandsPerOwnerAreBounded(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.Limits.Commands = 2 })
+	sb := f.sandbox()
+	for range 2 {
+		stream, err := f.ExecStream(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Command: "echo; sleep 10"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := f.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Command: "true"})
+	if meta := wantError(t, err, codes.ResourceExhausted, ReasonLimitExceeded); meta["limit"] != "2" || meta["resource"] != "commands-per-owner" {
+		t.Errorf("metadata is %v", meta)
+	}
+}

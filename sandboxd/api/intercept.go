@@ -35,9 +35,7 @@ func (s *Server) leave(ctx context.Context, method string, begin time.Time, pani
 		err = fail(codes.Internal, ReasonInternal, "internal error")
 	}
 	if err != nil {
-		if _, ok := status.FromError(err); !ok {
-			err = translate(err, about{})
-		}
+		err = detailed(err)
 	}
 	level := slog.LevelDebug
 	code := status.Code(err)
@@ -46,4 +44,41 @@ func (s *Server) leave(ctx context.Context, method string, begin time.Time, pani
 	}
 	log.Log(ctx, level, "call", "code", code.String(), "took", time.Since(begin), "error", err)
 	return err
+}
+
+// detailed gives an error its details, if it has none.
+func detailed(err error) error {
+	if st, ok := status.FromError(err); ok && len(st.Details()) > 0 {
+		return err
+	}
+	return translate(err, about{})
+}
+
+// ofGRPC gives an error of gRPC its details.
+func ofGRPC(err error, _ about) *failure {
+	st, ok := status.FromError(err)
+	if !ok {
+		return nil
+	}
+	f := fail(st.Code(), ReasonInternal, "%s", st.Message())
+	switch st.Code() {
+	case codes.Canceled:
+		f.reason = ReasonCancelled
+	case codes.DeadlineExceeded:
+		f.reason = ReasonCallTimeout
+	case codes.ResourceExhausted:
+		f.reason = ReasonLimitExceeded
+		return f.with(keyResource, "message-size")
+	case codes.Unimplemented:
+		f.reason = ReasonNotImplemented
+	case codes.Unavailable:
+		f.reason = ReasonShuttingDown
+	}
+	return f
+}
+
+// unknown answers calls of methods that nobody has.
+func unknown(_ any, stream grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(stream)
+	return fail(codes.Unimplemented, ReasonNotImplemented, "this daemon has no method %s", method)
 }

@@ -32,6 +32,7 @@ type job struct {
 	// ended is closed when the command has ended, fed when nothing writes to
 	// its standard input any more.
 	ended, fed chan struct{}
+	release    func() // of the owner's count
 }
 
 // sink takes output; the bytes are its own until it returns. It is called from
@@ -41,13 +42,15 @@ type sink func(sandboxv1.ExecOutput_OutputType, []byte) error
 // begin starts a command with pipes for its standard streams.
 func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job, err error) {
 	j := &job{server: s, cmd: cmd, ended: make(chan struct{}), fed: make(chan struct{})}
+	if j.release, err = s.commands.take(cmd.run.Sandbox().Info().Owner, s.cfg.Limits.Commands); err != nil {
+		return nil, err
+	}
 	var theirs []*os.File
 	defer func() {
-		for _, f := range theirs {
-			f.Close()
-		}
+		closeAll(theirs...)
 		if err != nil {
 			closeAll(j.stdin, j.stdout, j.stderr)
+			j.release()
 		}
 	}()
 	pipe := func(ours, their **os.File, daemonReads bool) error {
@@ -106,6 +109,7 @@ func (j *job) feedAll() {
 // command is killed. Descendants that outlive the command keep running, and
 // what they write is dropped.
 func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
+	defer j.release()
 	ctx, stop := j.cmd.run.Bind(ctx)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -186,11 +190,20 @@ func (j *job) pump(f *os.File, sink func([]byte) error) error {
 	}
 }
 
-// leave reads the rest of a stream to nowhere.
+// leave reads the rest of a stream to nowhere. Where very many streams are left
+// like that, it is closed instead.
 func (j *job) leave(f *os.File) {
+	uncount, ok := j.cmd.run.Linger()
+	if !ok {
+		f.Close()
+		return
+	}
 	f.SetReadDeadline(time.Time{})
-	done := j.cmd.run.Done()
-	j.server.tasks.Go(func() { discardAll(f, done) })
+	ended := j.cmd.run.Done()
+	j.server.tasks.Go(func() {
+		defer uncount()
+		discardAll(f, ended)
+	})
 }
 
 // timedOut is what a command that ran into its own timeout comes to.

@@ -46,6 +46,9 @@ type Limits struct {
 	Message int
 	// Streams is how many calls one connection may have open. Default 4096.
 	Streams uint32
+	// Commands is how many commands of one owner may run at once, in all of
+	// the owner's sandboxes. Default 4096.
+	Commands int
 }
 
 func (l Limits) filled() Limits {
@@ -57,6 +60,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.Streams == 0 {
 		l.Streams = 4096
+	}
+	if l.Commands == 0 {
+		l.Commands = 4096
 	}
 	return l
 }
@@ -75,6 +81,8 @@ type Server struct {
 	tasks sync.WaitGroup
 	// owners remembers whose codebase is whose: codebase id to uid.
 	owners sync.Map
+	// commands are those that run.
+	commands quota
 }
 
 // New returns a server with both services, health and reflection.
@@ -90,6 +98,7 @@ func New(cfg Config) *Server {
 		grpc.MaxConcurrentStreams(cfg.Limits.Streams),
 		grpc.ConnectionTimeout(10*time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.UnknownServiceHandler(unknown),
 		grpc.ChainUnaryInterceptor(s.unary),
 		grpc.ChainStreamInterceptor(s.stream),
 	)

@@ -250,6 +250,19 @@ func TestPanicIsAnErrorOfOneCall(t *testing.T) {
 	f.codebase()
 }
 
+func TestErrorsOfGRPCHaveDetails(t *testing.T) {
+	f := newFixture(t)
+	err := f.conn.Invoke(ctxOf(t), "/sandbox.v1.SandboxService/Nope", &sandboxv1.Empty{}, &sandboxv1.Empty{})
+	wantError(t, err, codes.Unimplemented, ReasonNotImplemented)
+	for code, reason := range map[codes.Code]string{
+		codes.Canceled: ReasonCancelled, codes.DeadlineExceeded: ReasonCallTimeout, codes.ResourceExhausted: ReasonLimitExceeded, codes.Unknown: ReasonInternal,
+	} {
+		for _, err := range []error{status.Error(code, "x"), translate(status.Error(code, "x"), about{})} {
+			wantError(t, detailed(err), code, reason)
+		}
+	}
+}
+
 func TestErrorsFitIntoTrailers(t *testing.T) {
 	long := strings.Repeat("\xff", 1<<20)
 	f := fail(codes.Internal, ReasonInternal, "%s", long)

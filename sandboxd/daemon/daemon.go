@@ -136,7 +136,7 @@ func (d *daemon) close() error {
 }
 
 func (d *daemon) openDirs() error {
-	for dir, mode := range map[*string]os.FileMode{&d.opt.StateDir: 0o711, &d.opt.RunDir: 0o755} {
+	for dir, mode := range map[*string]os.FileMode{&d.opt.StateDir: 0o700, &d.opt.RunDir: 0o755} {
 		abs, err := filepath.Abs(*dir)
 		if err != nil {
 			return fmt.Errorf("cannot find directory: %w", err)
@@ -170,7 +170,7 @@ func (d *daemon) freshDir(path string) error {
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("cannot remove what a predecessor left: %w", err)
 	}
-	if err := os.Mkdir(path, 0o711); err != nil {
+	if err := os.Mkdir(path, 0o700); err != nil {
 		return fmt.Errorf("cannot make directory: %w", err)
 	}
 	d.onClose(func() error { return os.RemoveAll(path) })

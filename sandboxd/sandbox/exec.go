@@ -54,6 +54,19 @@ func (r *Run) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel(nil) }
 }
 
+// maxLinger bounds what background processes make the daemon hold open.
+const maxLinger = 256
+
+// Linger counts one more pipe that background processes of the sandbox hold
+// open, or says that there are too many. Done uncounts it.
+func (r *Run) Linger() (done func(), ok bool) {
+	if r.run.lingering.Add(1) > maxLinger {
+		r.run.lingering.Add(-1)
+		return nil, false
+	}
+	return func() { r.run.lingering.Add(-1) }, true
+}
+
 // Shell returns the shell that the sandbox has. It looks once.
 func (r *Run) Shell(ctx context.Context) (string, error) {
 	r.run.shellMu.Lock()

@@ -57,6 +57,8 @@ type running struct {
 	life context.Context
 	over context.CancelCauseFunc
 
+	lingering atomic.Int32 // see Linger
+
 	shellMu sync.Mutex
 	shell   string // decided once
 }
