@@ -10,9 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Env is the environment of every stage. It keeps a worker small, and its
-// runtime from reading cgroup files at each start.
-var Env = []string{"GOMAXPROCS=1", "GOGC=20", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
+// SetupEnv is the environment of stage one, which ends before it would collect
+// garbage.
+var SetupEnv = []string{"GOMAXPROCS=1", "GOGC=off", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
+
+// serverEnv keeps a server small for as long as its sandbox lives.
+var serverEnv = []string{"GOMAXPROCS=1", "GOGC=20", "GODEBUG=containermaxprocs=0,updatemaxprocs=0"}
 
 // execSelf replaces the process by its own program under another name. The
 // program keeps the descriptor of itself, from which runners start.
@@ -22,7 +25,7 @@ func execSelf(name string) error {
 	if err != nil {
 		return err
 	}
-	envv, err := syscall.SlicePtrFromStrings(Env)
+	envv, err := syscall.SlicePtrFromStrings(serverEnv)
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func (p *pool) spawn(id uint32) (*runner, error) {
 	r := &runner{conn: conn, id: id}
 	err = p.adopt(func() (int, error) {
 		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(BinaryFD), []string{NameRunner}, &syscall.ProcAttr{
-			Env:   Env,
+			Env:   serverEnv,
 			Files: []uintptr{0, 1, 2, uintptr(pair[1]), BinaryFD},
 			Sys:   &syscall.SysProcAttr{Setsid: true},
 		})

@@ -37,7 +37,6 @@ func serveInit(up *Conn) error {
 	if err := becomeServer(); err != nil {
 		return err
 	}
-	startThreads(readyThreads)
 	s := &initServer{up: up, slots: make(chan struct{}, fileCalls)}
 	s.pool = newPool(up)
 	s.tree = newTree(up, s.pool.ended, func() {})
@@ -81,6 +80,7 @@ func startThreads(n int) {
 }
 
 func (s *initServer) receive() error {
+	startThreads(readyThreads)
 	for {
 		b, files, err := s.up.Receive()
 		if err != nil {

@@ -37,7 +37,7 @@ func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
 	}
 	process, err := os.StartProcess(path, []string{worker.NameSetup}, &os.ProcAttr{
 		Dir:   "/",
-		Env:   worker.Env,
+		Env:   worker.SetupEnv,
 		Files: []*os.File{null, null, null, theirs, program},
 		Sys:   attr,
 	})
