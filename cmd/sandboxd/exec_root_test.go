@@ -191,11 +191,16 @@ func TestClientThatStopsReadingStopsTheCommand(t *testing.T) {
 	if _, err := stream.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(700 * time.Millisecond)
-	before := b.run(sb, "cat /tmp/count")
-	time.Sleep(300 * time.Millisecond)
-	if after := b.run(sb, "cat /tmp/count"); after != before {
-		t.Errorf("the command goes on: %q, then %q chunks", before, after)
+	var last string
+	waitFor(t, "pipe and windows to be full", func() bool {
+		time.Sleep(300 * time.Millisecond)
+		before := last
+		last = b.run(sb, "cat /tmp/count")
+		return last == before
+	})
+	time.Sleep(500 * time.Millisecond)
+	if now := b.run(sb, "cat /tmp/count"); now != last {
+		t.Errorf("the command goes on: %q, then %q chunks", last, now)
 	}
 	cancel()
 	waitFor(t, "the whole tree to end", func() bool { return b.run(sb, "pgrep -c 'yes|sleep' || true") == "0\n" })
