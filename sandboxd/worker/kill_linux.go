@@ -18,10 +18,12 @@ const (
 
 // killDescendants ends all that descends from this process, but for spared
 // children and what descends from them.
-func killDescendants(spared map[int]bool) {
+func killDescendants(spared func() map[int]bool) {
 	self := os.Getpid()
 	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); {
-		victims := descendants(self, spared)
+		children := family()
+		// Asked after the look, so that no child in it was spared too late.
+		victims := descendants(self, children, spared())
 		if len(victims) == 0 {
 			return
 		}
@@ -32,8 +34,8 @@ func killDescendants(spared map[int]bool) {
 	}
 }
 
-// descendants returns the living descendants of root.
-func descendants(root int, spared map[int]bool) []int {
+// family returns the living processes by their parents.
+func family() map[int][]int {
 	children := map[int][]int{}
 	for _, pid := range processes() {
 		parent, alive := parentOf(pid)
@@ -41,6 +43,11 @@ func descendants(root int, spared map[int]bool) []int {
 			children[parent] = append(children[parent], pid)
 		}
 	}
+	return children
+}
+
+// descendants returns what descends from root.
+func descendants(root int, children map[int][]int, spared map[int]bool) []int {
 	var found []int
 	for next := []int{root}; len(next) > 0; {
 		pid := next[len(next)-1]

@@ -131,12 +131,14 @@ func (s *initServer) handle(m Message, raw []byte, files []int) error {
 // killOwn ends the tree of the command that PID 1 runs itself. Without runners
 // that is everything else in the sandbox, and one call that no fork outruns.
 func (s *initServer) killOwn() {
-	runners := s.pool.pids()
-	if len(runners) == 0 {
+	if len(s.pool.pids()) == 0 {
 		_ = unix.Kill(-1, unix.SIGKILL)
 		return
 	}
-	go killDescendants(runners)
+	go killDescendants(func() map[int]bool {
+		s.tree.settle()
+		return s.pool.pids()
+	})
 }
 
 // do runs a call beside the loop, since a file may be slow.
@@ -190,7 +192,7 @@ func runnerReceive(up *Conn, t *tree) error {
 			}
 		case *Kill:
 			if t.command(m.ID) != 0 {
-				go killDescendants(nil)
+				go killDescendants(func() map[int]bool { return nil })
 			}
 		default:
 			err = errMalformed

@@ -66,6 +66,12 @@ func (t *tree) adopt(start func() (pid int, err error)) error {
 	return nil
 }
 
+// settle waits until a child that is being adopted is known.
+func (t *tree) settle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+}
+
 // command returns the pid of command id, or 0 if it does not run here.
 func (t *tree) command(id uint32) int {
 	t.mu.Lock()
