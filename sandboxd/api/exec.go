@@ -22,7 +22,11 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 		return nil, err
 	}
 	j.feedAll()
-	stdout, stderr := keeper{max: s.cfg.Limits.Output}, keeper{max: s.cfg.Limits.Output}
+	limit := s.cfg.Limits.Output
+	if asked := req.GetOutputLimit(); asked > 0 {
+		limit = int(min(asked, int64(s.cfg.Limits.OutputMax)))
+	}
+	stdout, stderr := keeper{max: limit}, keeper{max: limit}
 	status, err := j.run(ctx, func(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
 		if typ == sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR {
 			stderr.keep(b)

@@ -39,9 +39,13 @@ type Loss struct{ Name, Consequence, Fix string }
 
 // Limits bounds what one call may take. Zero fields mean the default.
 type Limits struct {
-	// Output is how many bytes Exec keeps of each stream; the rest is dropped
-	// and reported as truncated. Default 8 MiB.
+	// Output is how many bytes Exec keeps of each stream if the call does not
+	// say; the rest is dropped and reported as truncated. Default 640 KiB: twice
+	// that, as a string with replacements and as exact bytes, stays below the
+	// 4 MiB that gRPC clients take by default.
 	Output int
+	// OutputMax is the most that a call may ask to be kept. Default 16 MiB.
+	OutputMax int
 	// Message is the size of one request message. Default 16 MiB.
 	Message int
 	// Streams is how many calls one connection may have open. Default 4096.
@@ -53,7 +57,10 @@ type Limits struct {
 
 func (l Limits) filled() Limits {
 	if l.Output == 0 {
-		l.Output = 8 << 20
+		l.Output = 640 << 10
+	}
+	if l.OutputMax == 0 {
+		l.OutputMax = 16 << 20
 	}
 	if l.Message == 0 {
 		l.Message = 16 << 20

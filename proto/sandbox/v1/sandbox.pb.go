@@ -1010,7 +1010,11 @@ type ExecRequest struct {
 	// A program and its arguments, run without a shell; wins over command.
 	Argv [][]byte `protobuf:"bytes,100,rep,name=argv,proto3" json:"argv,omitempty"`
 	// Standard input that need not be UTF-8; wins over stdin.
-	StdinBytes    []byte `protobuf:"bytes,101,opt,name=stdin_bytes,json=stdinBytes,proto3" json:"stdin_bytes,omitempty"`
+	StdinBytes []byte `protobuf:"bytes,101,opt,name=stdin_bytes,json=stdinBytes,proto3" json:"stdin_bytes,omitempty"`
+	// Bytes that Exec keeps of each stream; the rest is dropped with a flag. Zero
+	// means 640 KiB, whose answer fits the 4 MiB that gRPC clients take unless
+	// told otherwise; at most 16 MiB.
+	OutputLimit   int64 `protobuf:"varint,102,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1099,6 +1103,13 @@ func (x *ExecRequest) GetStdinBytes() []byte {
 		return x.StdinBytes
 	}
 	return nil
+}
+
+func (x *ExecRequest) GetOutputLimit() int64 {
+	if x != nil {
+		return x.OutputLimit
+	}
+	return 0
 }
 
 type ExecResult struct {
@@ -2669,7 +2680,7 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"r\n" +
 	"\x15ListSandboxesResponse\x121\n" +
 	"\tsandboxes\x18\x01 \x03(\v2\x13.sandbox.v1.SandboxR\tsandboxes\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xcc\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xef\x02\n" +
 	"\vExecRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x18\n" +
@@ -2680,7 +2691,8 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\atimeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x12\n" +
 	"\x04argv\x18d \x03(\fR\x04argv\x12\x1f\n" +
 	"\vstdin_bytes\x18e \x01(\fR\n" +
-	"stdinBytes\x1a6\n" +
+	"stdinBytes\x12!\n" +
+	"\foutput_limit\x18f \x01(\x03R\voutputLimit\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x03\n" +

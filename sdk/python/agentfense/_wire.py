@@ -177,6 +177,10 @@ def create_sandbox(
     return request
 
 
+# Bytes that a result holds of each stream; exec_stream has no limit.
+OUTPUT_LIMIT = 8 << 20
+
+
 def exec_request(
     sandbox_id: str,
     command: t.Command,
@@ -186,7 +190,9 @@ def exec_request(
     workdir: Optional[str] = None,
     timeout: Optional[float] = None,
 ) -> sb.ExecRequest:
-    request = sb.ExecRequest(sandbox_id=sandbox_id, env=env, workdir=workdir)
+    request = sb.ExecRequest(
+        sandbox_id=sandbox_id, env=env, workdir=workdir, output_limit=OUTPUT_LIMIT
+    )
     if isinstance(command, str):
         request.command = command
     elif isinstance(command, (bytes, bytearray)):

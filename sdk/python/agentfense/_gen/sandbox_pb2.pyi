@@ -186,7 +186,7 @@ class ExecOutput(_message.Message):
     def __init__(self, type: _Optional[_Union[ExecOutput.OutputType, str]] = ..., data: _Optional[bytes] = ..., started: _Optional[_Union[ExecStarted, _Mapping]] = ..., exit: _Optional[_Union[ExecExit, _Mapping]] = ...) -> None: ...
 
 class ExecRequest(_message.Message):
-    __slots__ = ["argv", "command", "env", "sandbox_id", "stdin", "stdin_bytes", "timeout", "workdir"]
+    __slots__ = ["argv", "command", "env", "output_limit", "sandbox_id", "stdin", "stdin_bytes", "timeout", "workdir"]
     class EnvEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +197,7 @@ class ExecRequest(_message.Message):
     ARGV_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
     STDIN_BYTES_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
@@ -205,12 +206,13 @@ class ExecRequest(_message.Message):
     argv: _containers.RepeatedScalarFieldContainer[bytes]
     command: str
     env: _containers.ScalarMap[str, str]
+    output_limit: int
     sandbox_id: str
     stdin: str
     stdin_bytes: bytes
     timeout: _duration_pb2.Duration
     workdir: str
-    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ..., output_limit: _Optional[int] = ...) -> None: ...
 
 class ExecResult(_message.Message):
     __slots__ = ["denials", "duration", "exit_code", "oom_killed", "signal", "stderr", "stderr_bytes", "stderr_truncated", "stdout", "stdout_bytes", "stdout_truncated"]
