@@ -127,12 +127,26 @@ func TestExecErrors(t *testing.T) {
 func TestOutputOverTheLimitIsTruncated(t *testing.T) {
 	b := newBox(t)
 	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})
-	res, err := b.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Command: "head -c 20000000 /dev/zero | tr '\\0' x; echo end >&2"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(res.GetStdout()) != 8<<20 || !res.GetStdoutTruncated() || res.GetStderrTruncated() || res.GetStderr() != "end\n" || res.GetExitCode() != 0 {
-		t.Errorf("kept %d bytes, truncated %v and %v", len(res.GetStdout()), res.GetStdoutTruncated(), res.GetStderrTruncated())
+	for name, tt := range map[string]struct {
+		asked int64
+		kept  int
+	}{
+		"by default at 640 KiB": {0, 640 << 10},
+		"where the caller says": {1 << 20, 1 << 20},
+		"to a single byte":      {1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, err := b.Exec(ctxOf(t), &sandboxv1.ExecRequest{
+				SandboxId: sb, OutputLimit: tt.asked,
+				Command: "head -c 20000000 /dev/zero | tr '\\0' x; echo >&2",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(res.GetStdout()) != tt.kept || !res.GetStdoutTruncated() || res.GetStderrTruncated() || res.GetStderr() != "\n" || res.GetExitCode() != 0 {
+				t.Errorf("Exec(limit %d) kept %d bytes, truncated %v and %v", tt.asked, len(res.GetStdout()), res.GetStdoutTruncated(), res.GetStderrTruncated())
+			}
+		})
 	}
 }
 
