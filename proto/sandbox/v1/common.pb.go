@@ -9,6 +9,7 @@ package sandboxv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -259,7 +260,12 @@ type ResourceLimits struct {
 	// Relative weight in cgroup v1 units; 1024 is normal.
 	CpuShares int64 `protobuf:"varint,3,opt,name=cpu_shares,json=cpuShares,proto3" json:"cpu_shares,omitempty"`
 	// Processes and threads together.
-	PidsLimit     int64 `protobuf:"varint,4,opt,name=pids_limit,json=pidsLimit,proto3" json:"pids_limit,omitempty"`
+	PidsLimit int64 `protobuf:"varint,4,opt,name=pids_limit,json=pidsLimit,proto3" json:"pids_limit,omitempty"`
+	// Bytes that the sandbox's delta may hold.
+	DiskBytes int64 `protobuf:"varint,100,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
+	// The longest that one command may run; a command's own timeout can only be
+	// shorter.
+	Timeout       *durationpb.Duration `protobuf:"bytes,101,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +328,20 @@ func (x *ResourceLimits) GetPidsLimit() int64 {
 	return 0
 }
 
+func (x *ResourceLimits) GetDiskBytes() int64 {
+	if x != nil {
+		return x.DiskBytes
+	}
+	return 0
+}
+
+func (x *ResourceLimits) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
 // Denial is one refusal by the policy, with the rule that decided it.
 type Denial struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -330,7 +350,9 @@ type Denial struct {
 	// Relative to the codebase, with a leading slash. Bytes, as names are.
 	Path []byte `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	// The rule that decided; absent where no rule matched.
-	Rule          *RuleRef `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	Rule *RuleRef `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
+	// One line that says how to allow it.
+	Hint          string `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -384,6 +406,13 @@ func (x *Denial) GetRule() *RuleRef {
 		return x.Rule
 	}
 	return nil
+}
+
+func (x *Denial) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
 }
 
 // RuleRef names one rule of a sandbox's policy.
@@ -465,12 +494,65 @@ func (x *RuleRef) GetPreset() string {
 	return ""
 }
 
+// WindowSize is that of a terminal, in characters.
+type WindowSize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cols          uint32                 `protobuf:"varint,1,opt,name=cols,proto3" json:"cols,omitempty"`
+	Rows          uint32                 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WindowSize) Reset() {
+	*x = WindowSize{}
+	mi := &file_sandbox_v1_common_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WindowSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WindowSize) ProtoMessage() {}
+
+func (x *WindowSize) ProtoReflect() protoreflect.Message {
+	mi := &file_sandbox_v1_common_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WindowSize.ProtoReflect.Descriptor instead.
+func (*WindowSize) Descriptor() ([]byte, []int) {
+	return file_sandbox_v1_common_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WindowSize) GetCols() uint32 {
+	if x != nil {
+		return x.Cols
+	}
+	return 0
+}
+
+func (x *WindowSize) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 var File_sandbox_v1_common_proto protoreflect.FileDescriptor
 
 const file_sandbox_v1_common_proto_rawDesc = "" +
 	"\n" +
 	"\x17sandbox/v1/common.proto\x12\n" +
-	"sandbox.v1\"\a\n" +
+	"sandbox.v1\x1a\x1egoogle/protobuf/duration.proto\"\a\n" +
 	"\x05Empty\"\xc3\x01\n" +
 	"\x0ePermissionRule\x12\x18\n" +
 	"\apattern\x18\x01 \x01(\tR\apattern\x12+\n" +
@@ -479,18 +561,22 @@ const file_sandbox_v1_common_proto_rawDesc = "" +
 	"permission\x18\x03 \x01(\x0e2\x16.sandbox.v1.PermissionR\n" +
 	"permission\x12\x1a\n" +
 	"\bpriority\x18\x04 \x01(\x05R\bpriority\x12\x16\n" +
-	"\x06preset\x18d \x01(\tR\x06preset\"\x8e\x01\n" +
+	"\x06preset\x18d \x01(\tR\x06preset\"\xe2\x01\n" +
 	"\x0eResourceLimits\x12!\n" +
 	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1b\n" +
 	"\tcpu_quota\x18\x02 \x01(\x03R\bcpuQuota\x12\x1d\n" +
 	"\n" +
 	"cpu_shares\x18\x03 \x01(\x03R\tcpuShares\x12\x1d\n" +
 	"\n" +
-	"pids_limit\x18\x04 \x01(\x03R\tpidsLimit\"c\n" +
+	"pids_limit\x18\x04 \x01(\x03R\tpidsLimit\x12\x1d\n" +
+	"\n" +
+	"disk_bytes\x18d \x01(\x03R\tdiskBytes\x123\n" +
+	"\atimeout\x18e \x01(\v2\x19.google.protobuf.DurationR\atimeout\"w\n" +
 	"\x06Denial\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\fR\x04path\x12'\n" +
-	"\x04rule\x18\x03 \x01(\v2\x13.sandbox.v1.RuleRefR\x04rule\"\xa5\x01\n" +
+	"\x04rule\x18\x03 \x01(\v2\x13.sandbox.v1.RuleRefR\x04rule\x12\x12\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint\"\xa5\x01\n" +
 	"\aRuleRef\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x18\n" +
 	"\apattern\x18\x02 \x01(\tR\apattern\x126\n" +
@@ -498,7 +584,11 @@ const file_sandbox_v1_common_proto_rawDesc = "" +
 	"permission\x18\x03 \x01(\x0e2\x16.sandbox.v1.PermissionR\n" +
 	"permission\x12\x1a\n" +
 	"\bpriority\x18\x04 \x01(\x05R\bpriority\x12\x16\n" +
-	"\x06preset\x18\x05 \x01(\tR\x06preset*}\n" +
+	"\x06preset\x18\x05 \x01(\tR\x06preset\"4\n" +
+	"\n" +
+	"WindowSize\x12\x12\n" +
+	"\x04cols\x18\x01 \x01(\rR\x04cols\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\rR\x04rows*}\n" +
 	"\n" +
 	"Permission\x12\x1a\n" +
 	"\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -525,26 +615,29 @@ func file_sandbox_v1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_sandbox_v1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sandbox_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_sandbox_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sandbox_v1_common_proto_goTypes = []any{
-	(Permission)(0),        // 0: sandbox.v1.Permission
-	(PatternType)(0),       // 1: sandbox.v1.PatternType
-	(*Empty)(nil),          // 2: sandbox.v1.Empty
-	(*PermissionRule)(nil), // 3: sandbox.v1.PermissionRule
-	(*ResourceLimits)(nil), // 4: sandbox.v1.ResourceLimits
-	(*Denial)(nil),         // 5: sandbox.v1.Denial
-	(*RuleRef)(nil),        // 6: sandbox.v1.RuleRef
+	(Permission)(0),             // 0: sandbox.v1.Permission
+	(PatternType)(0),            // 1: sandbox.v1.PatternType
+	(*Empty)(nil),               // 2: sandbox.v1.Empty
+	(*PermissionRule)(nil),      // 3: sandbox.v1.PermissionRule
+	(*ResourceLimits)(nil),      // 4: sandbox.v1.ResourceLimits
+	(*Denial)(nil),              // 5: sandbox.v1.Denial
+	(*RuleRef)(nil),             // 6: sandbox.v1.RuleRef
+	(*WindowSize)(nil),          // 7: sandbox.v1.WindowSize
+	(*durationpb.Duration)(nil), // 8: google.protobuf.Duration
 }
 var file_sandbox_v1_common_proto_depIdxs = []int32{
 	1, // 0: sandbox.v1.PermissionRule.type:type_name -> sandbox.v1.PatternType
 	0, // 1: sandbox.v1.PermissionRule.permission:type_name -> sandbox.v1.Permission
-	6, // 2: sandbox.v1.Denial.rule:type_name -> sandbox.v1.RuleRef
-	0, // 3: sandbox.v1.RuleRef.permission:type_name -> sandbox.v1.Permission
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8, // 2: sandbox.v1.ResourceLimits.timeout:type_name -> google.protobuf.Duration
+	6, // 3: sandbox.v1.Denial.rule:type_name -> sandbox.v1.RuleRef
+	0, // 4: sandbox.v1.RuleRef.permission:type_name -> sandbox.v1.Permission
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_sandbox_v1_common_proto_init() }
@@ -558,7 +651,7 @@ func file_sandbox_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandbox_v1_common_proto_rawDesc), len(file_sandbox_v1_common_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

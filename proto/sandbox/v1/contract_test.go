@@ -50,7 +50,9 @@ func contract() []string {
 	for _, f := range []protoreflect.FileDescriptor{
 		sandboxv1.File_sandbox_v1_common_proto,
 		sandboxv1.File_sandbox_v1_codebase_proto,
+		sandboxv1.File_sandbox_v1_file_proto,
 		sandboxv1.File_sandbox_v1_sandbox_proto,
+		sandboxv1.File_sandbox_v1_process_proto,
 	} {
 		lines = append(lines, messages(f.Messages())...)
 		lines = append(lines, enums(f.Enums())...)

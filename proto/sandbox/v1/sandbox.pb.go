@@ -355,6 +355,11 @@ type Sandbox struct {
 	Losses []*Loss `protobuf:"bytes,103,rep,name=losses,proto3" json:"losses,omitempty"`
 	// Groups of system calls that the sandbox has beside "core".
 	SeccompGroups []string `protobuf:"bytes,104,rep,name=seccomp_groups,json=seccompGroups,proto3" json:"seccomp_groups,omitempty"`
+	// Losses that the request accepted by name.
+	AcceptedLosses []string `protobuf:"bytes,105,rep,name=accepted_losses,json=acceptedLosses,proto3" json:"accepted_losses,omitempty"`
+	// See CreateSandboxRequest.
+	Strict        bool                 `protobuf:"varint,106,opt,name=strict,proto3" json:"strict,omitempty"`
+	IdleTimeout   *durationpb.Duration `protobuf:"bytes,107,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -508,6 +513,27 @@ func (x *Sandbox) GetSeccompGroups() []string {
 	return nil
 }
 
+func (x *Sandbox) GetAcceptedLosses() []string {
+	if x != nil {
+		return x.AcceptedLosses
+	}
+	return nil
+}
+
+func (x *Sandbox) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
+func (x *Sandbox) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
 // Loss is one protection that is missing.
 type Loss struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -588,6 +614,14 @@ type CreateSandboxRequest struct {
 	// Groups of system calls beside "core", which every sandbox has: "debug"
 	// allows ptrace inside the sandbox.
 	SeccompGroups []string `protobuf:"bytes,103,rep,name=seccomp_groups,json=seccompGroups,proto3" json:"seccomp_groups,omitempty"`
+	// Names of losses that this sandbox may start with although they are needed
+	// for what it asks. Without that it does not start: LOSS_NOT_ACCEPTED.
+	AcceptLosses []string `protobuf:"bytes,104,rep,name=accept_losses,json=acceptLosses,proto3" json:"accept_losses,omitempty"`
+	// Start with no loss at all but the accepted ones.
+	Strict bool `protobuf:"varint,105,opt,name=strict,proto3" json:"strict,omitempty"`
+	// Destroy it after this long without a call that names it and without a
+	// command that runs. Zero means never.
+	IdleTimeout   *durationpb.Duration `protobuf:"bytes,106,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -695,6 +729,27 @@ func (x *CreateSandboxRequest) GetStart() bool {
 func (x *CreateSandboxRequest) GetSeccompGroups() []string {
 	if x != nil {
 		return x.SeccompGroups
+	}
+	return nil
+}
+
+func (x *CreateSandboxRequest) GetAcceptLosses() []string {
+	if x != nil {
+		return x.AcceptLosses
+	}
+	return nil
+}
+
+func (x *CreateSandboxRequest) GetStrict() bool {
+	if x != nil {
+		return x.Strict
+	}
+	return false
+}
+
+func (x *CreateSandboxRequest) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
 	}
 	return nil
 }
@@ -1014,7 +1069,10 @@ type ExecRequest struct {
 	// Bytes that Exec keeps of each stream; the rest is dropped with a flag. Zero
 	// means 640 KiB, whose answer fits the 4 MiB that gRPC clients take unless
 	// told otherwise; at most 16 MiB.
-	OutputLimit   int64 `protobuf:"varint,102,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
+	OutputLimit int64 `protobuf:"varint,102,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
+	// A terminal of this size as standard input, output and error: all output is
+	// then STDOUT. Not with Exec.
+	Pty           *WindowSize `protobuf:"bytes,103,opt,name=pty,proto3" json:"pty,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1110,6 +1168,13 @@ func (x *ExecRequest) GetOutputLimit() int64 {
 		return x.OutputLimit
 	}
 	return 0
+}
+
+func (x *ExecRequest) GetPty() *WindowSize {
+	if x != nil {
+		return x.Pty
+	}
+	return nil
 }
 
 type ExecResult struct {
@@ -1249,7 +1314,10 @@ type ExecOutput struct {
 	// On the first message of ExecInteractive.
 	Started *ExecStarted `protobuf:"bytes,100,opt,name=started,proto3" json:"started,omitempty"`
 	// On the last message.
-	Exit          *ExecExit `protobuf:"bytes,101,opt,name=exit,proto3" json:"exit,omitempty"`
+	Exit *ExecExit `protobuf:"bytes,101,opt,name=exit,proto3" json:"exit,omitempty"`
+	// Bytes of this stream that were dropped before data, because nobody was
+	// attached to read them.
+	Lost          int64 `protobuf:"varint,102,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1310,6 +1378,13 @@ func (x *ExecOutput) GetExit() *ExecExit {
 		return x.Exit
 	}
 	return nil
+}
+
+func (x *ExecOutput) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
 }
 
 type ExecStarted struct {
@@ -1441,6 +1516,7 @@ type ExecInput struct {
 	//	*ExecInput_Stdin
 	//	*ExecInput_CloseStdin
 	//	*ExecInput_Signal
+	//	*ExecInput_Resize
 	Step          isExecInput_Step `protobuf_oneof:"step"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1519,6 +1595,15 @@ func (x *ExecInput) GetSignal() int32 {
 	return 0
 }
 
+func (x *ExecInput) GetResize() *WindowSize {
+	if x != nil {
+		if x, ok := x.Step.(*ExecInput_Resize); ok {
+			return x.Resize
+		}
+	}
+	return nil
+}
+
 type isExecInput_Step interface {
 	isExecInput_Step()
 }
@@ -1542,6 +1627,10 @@ type ExecInput_Signal struct {
 	Signal int32 `protobuf:"varint,4,opt,name=signal,proto3,oneof"`
 }
 
+type ExecInput_Resize struct {
+	Resize *WindowSize `protobuf:"bytes,5,opt,name=resize,proto3,oneof"`
+}
+
 func (*ExecInput_Start) isExecInput_Step() {}
 
 func (*ExecInput_Stdin) isExecInput_Step() {}
@@ -1550,14 +1639,21 @@ func (*ExecInput_CloseStdin) isExecInput_Step() {}
 
 func (*ExecInput_Signal) isExecInput_Step() {}
 
+func (*ExecInput_Resize) isExecInput_Step() {}
+
 type Session struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	SandboxId     string                 `protobuf:"bytes,2,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
-	Status        SessionStatus          `protobuf:"varint,3,opt,name=status,proto3,enum=sandbox.v1.SessionStatus" json:"status,omitempty"`
-	Shell         string                 `protobuf:"bytes,4,opt,name=shell,proto3" json:"shell,omitempty"`
-	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	ClosedAt      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	SandboxId string                 `protobuf:"bytes,2,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	Status    SessionStatus          `protobuf:"varint,3,opt,name=status,proto3,enum=sandbox.v1.SessionStatus" json:"status,omitempty"`
+	Shell     string                 `protobuf:"bytes,4,opt,name=shell,proto3" json:"shell,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	ClosedAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=closed_at,json=closedAt,proto3" json:"closed_at,omitempty"`
+	// Process id of the shell inside the sandbox.
+	Pid int32 `protobuf:"varint,100,opt,name=pid,proto3" json:"pid,omitempty"`
+	// Why it is CLOSED.
+	CloseReason   string               `protobuf:"bytes,101,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
+	IdleTimeout   *durationpb.Duration `protobuf:"bytes,102,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1634,11 +1730,39 @@ func (x *Session) GetClosedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Session) GetPid() int32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *Session) GetCloseReason() string {
+	if x != nil {
+		return x.CloseReason
+	}
+	return ""
+}
+
+func (x *Session) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
 type CreateSessionRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SandboxId     string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
-	Shell         string                 `protobuf:"bytes,2,opt,name=shell,proto3" json:"shell,omitempty"`
-	Env           map[string]string      `protobuf:"bytes,3,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// bash where the sandbox has it, else sh.
+	Shell string            `protobuf:"bytes,2,opt,name=shell,proto3" json:"shell,omitempty"`
+	Env   map[string]string `protobuf:"bytes,3,rep,name=env,proto3" json:"env,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The same id by the same caller gives the same session. Empty: none.
+	RequestId string `protobuf:"bytes,100,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Where the shell starts; as in ExecRequest.
+	Workdir string `protobuf:"bytes,101,opt,name=workdir,proto3" json:"workdir,omitempty"`
+	// Close it after this long without a command. Zero means the daemon's own.
+	IdleTimeout   *durationpb.Duration `protobuf:"bytes,102,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1690,6 +1814,27 @@ func (x *CreateSessionRequest) GetShell() string {
 func (x *CreateSessionRequest) GetEnv() map[string]string {
 	if x != nil {
 		return x.Env
+	}
+	return nil
+}
+
+func (x *CreateSessionRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateSessionRequest) GetWorkdir() string {
+	if x != nil {
+		return x.Workdir
+	}
+	return ""
+}
+
+func (x *CreateSessionRequest) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
 	}
 	return nil
 }
@@ -1871,10 +2016,14 @@ func (x *ListSessionsResponse) GetSessions() []*Session {
 }
 
 type SessionExecRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Command       string                 `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
-	Timeout       *durationpb.Duration   `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Command   string                 `protobuf:"bytes,2,opt,name=command,proto3" json:"command,omitempty"`
+	// Afterwards the command and what it started are interrupted; the session
+	// and what ran in it before stay.
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// As in ExecRequest.
+	OutputLimit   int64 `protobuf:"varint,100,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1928,6 +2077,13 @@ func (x *SessionExecRequest) GetTimeout() *durationpb.Duration {
 		return x.Timeout
 	}
 	return nil
+}
+
+func (x *SessionExecRequest) GetOutputLimit() int64 {
+	if x != nil {
+		return x.OutputLimit
+	}
+	return 0
 }
 
 type ReadFileRequest struct {
@@ -2432,6 +2588,235 @@ func (x *CommitResponse) GetRefused() []*Change {
 	return nil
 }
 
+type DiscardRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// Only these paths and what lies below them; empty means all.
+	Paths         [][]byte `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardRequest) Reset() {
+	*x = DiscardRequest{}
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardRequest) ProtoMessage() {}
+
+func (x *DiscardRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardRequest.ProtoReflect.Descriptor instead.
+func (*DiscardRequest) Descriptor() ([]byte, []int) {
+	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *DiscardRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *DiscardRequest) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+type DiscardResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Discarded     []*Change              `protobuf:"bytes,1,rep,name=discarded,proto3" json:"discarded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardResponse) Reset() {
+	*x = DiscardResponse{}
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardResponse) ProtoMessage() {}
+
+func (x *DiscardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardResponse.ProtoReflect.Descriptor instead.
+func (*DiscardResponse) Descriptor() ([]byte, []int) {
+	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *DiscardResponse) GetDiscarded() []*Change {
+	if x != nil {
+		return x.Discarded
+	}
+	return nil
+}
+
+type SnapshotSandboxRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	// Of the new codebase; empty means that of the sandbox's.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The same id by the same caller gives the same codebase. Empty: none.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotSandboxRequest) Reset() {
+	*x = SnapshotSandboxRequest{}
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotSandboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotSandboxRequest) ProtoMessage() {}
+
+func (x *SnapshotSandboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotSandboxRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotSandboxRequest) Descriptor() ([]byte, []int) {
+	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SnapshotSandboxRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *SnapshotSandboxRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SnapshotSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+type ForkSandboxRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SandboxId string                 `protobuf:"bytes,1,opt,name=sandbox_id,json=sandboxId,proto3" json:"sandbox_id,omitempty"`
+	Labels    map[string]string      `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The same id by the same caller gives the same sandbox. Empty: none.
+	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Start it in the same call.
+	Start         bool `protobuf:"varint,4,opt,name=start,proto3" json:"start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForkSandboxRequest) Reset() {
+	*x = ForkSandboxRequest{}
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForkSandboxRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForkSandboxRequest) ProtoMessage() {}
+
+func (x *ForkSandboxRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForkSandboxRequest.ProtoReflect.Descriptor instead.
+func (*ForkSandboxRequest) Descriptor() ([]byte, []int) {
+	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ForkSandboxRequest) GetSandboxId() string {
+	if x != nil {
+		return x.SandboxId
+	}
+	return ""
+}
+
+func (x *ForkSandboxRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *ForkSandboxRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ForkSandboxRequest) GetStart() bool {
+	if x != nil {
+		return x.Start
+	}
+	return false
+}
+
 type GetInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2440,7 +2825,7 @@ type GetInfoRequest struct {
 
 func (x *GetInfoRequest) Reset() {
 	*x = GetInfoRequest{}
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[30]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2452,7 +2837,7 @@ func (x *GetInfoRequest) String() string {
 func (*GetInfoRequest) ProtoMessage() {}
 
 func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[30]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2465,7 +2850,7 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{30}
+	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{34}
 }
 
 type Info struct {
@@ -2482,7 +2867,7 @@ type Info struct {
 
 func (x *Info) Reset() {
 	*x = Info{}
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[31]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2494,7 +2879,7 @@ func (x *Info) String() string {
 func (*Info) ProtoMessage() {}
 
 func (x *Info) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[31]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2507,7 +2892,7 @@ func (x *Info) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Info.ProtoReflect.Descriptor instead.
 func (*Info) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{31}
+	return file_sandbox_v1_sandbox_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Info) GetVersion() string {
@@ -2550,7 +2935,7 @@ type WriteFileRequest_Start struct {
 
 func (x *WriteFileRequest_Start) Reset() {
 	*x = WriteFileRequest_Start{}
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[37]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2562,7 +2947,7 @@ func (x *WriteFileRequest_Start) String() string {
 func (*WriteFileRequest_Start) ProtoMessage() {}
 
 func (x *WriteFileRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[37]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +2989,7 @@ var File_sandbox_v1_sandbox_proto protoreflect.FileDescriptor
 const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
 	"\x18sandbox/v1/sandbox.proto\x12\n" +
-	"sandbox.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19sandbox/v1/codebase.proto\x1a\x17sandbox/v1/common.proto\"\xd9\x06\n" +
+	"sandbox.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19sandbox/v1/codebase.proto\x1a\x17sandbox/v1/common.proto\x1a\x15sandbox/v1/file.proto\"\xd8\a\n" +
 	"\aSandbox\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vcodebase_id\x18\x02 \x01(\tR\n" +
@@ -2629,14 +3014,17 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\bsnapshot\x18e \x01(\tR\bsnapshot\x12#\n" +
 	"\rstatus_reason\x18f \x01(\tR\fstatusReason\x12(\n" +
 	"\x06losses\x18g \x03(\v2\x10.sandbox.v1.LossR\x06losses\x12%\n" +
-	"\x0eseccomp_groups\x18h \x03(\tR\rseccompGroups\x1a9\n" +
+	"\x0eseccomp_groups\x18h \x03(\tR\rseccompGroups\x12'\n" +
+	"\x0faccepted_losses\x18i \x03(\tR\x0eacceptedLosses\x12\x16\n" +
+	"\x06strict\x18j \x01(\bR\x06strict\x12<\n" +
+	"\fidle_timeout\x18k \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"N\n" +
 	"\x04Loss\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vconsequence\x18\x02 \x01(\tR\vconsequence\x12\x10\n" +
-	"\x03fix\x18\x03 \x01(\tR\x03fix\"\xc8\x04\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix\"\xc3\x05\n" +
 	"\x14CreateSandboxRequest\x12\x1f\n" +
 	"\vcodebase_id\x18\x01 \x01(\tR\n" +
 	"codebaseId\x12<\n" +
@@ -2652,7 +3040,10 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18e \x01(\tR\trequestId\x12\x14\n" +
 	"\x05start\x18f \x01(\bR\x05start\x12%\n" +
-	"\x0eseccomp_groups\x18g \x03(\tR\rseccompGroups\x1a9\n" +
+	"\x0eseccomp_groups\x18g \x03(\tR\rseccompGroups\x12#\n" +
+	"\raccept_losses\x18h \x03(\tR\facceptLosses\x12\x16\n" +
+	"\x06strict\x18i \x01(\bR\x06strict\x12<\n" +
+	"\fidle_timeout\x18j \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"2\n" +
@@ -2680,7 +3071,7 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"r\n" +
 	"\x15ListSandboxesResponse\x121\n" +
 	"\tsandboxes\x18\x01 \x03(\v2\x13.sandbox.v1.SandboxR\tsandboxes\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xef\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x03\n" +
 	"\vExecRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x18\n" +
@@ -2692,7 +3083,8 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x04argv\x18d \x03(\fR\x04argv\x12\x1f\n" +
 	"\vstdin_bytes\x18e \x01(\fR\n" +
 	"stdinBytes\x12!\n" +
-	"\foutput_limit\x18f \x01(\x03R\voutputLimit\x1a6\n" +
+	"\foutput_limit\x18f \x01(\x03R\voutputLimit\x12(\n" +
+	"\x03pty\x18g \x01(\v2\x16.sandbox.v1.WindowSizeR\x03pty\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x03\n" +
@@ -2709,13 +3101,14 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x06signal\x18h \x01(\x05R\x06signal\x12\x1d\n" +
 	"\n" +
 	"oom_killed\x18i \x01(\bR\toomKilled\x12,\n" +
-	"\adenials\x18j \x03(\v2\x12.sandbox.v1.DenialR\adenials\"\x8f\x02\n" +
+	"\adenials\x18j \x03(\v2\x12.sandbox.v1.DenialR\adenials\"\xa3\x02\n" +
 	"\n" +
 	"ExecOutput\x125\n" +
 	"\x04type\x18\x01 \x01(\x0e2!.sandbox.v1.ExecOutput.OutputTypeR\x04type\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x121\n" +
 	"\astarted\x18d \x01(\v2\x17.sandbox.v1.ExecStartedR\astarted\x12(\n" +
-	"\x04exit\x18e \x01(\v2\x14.sandbox.v1.ExecExitR\x04exit\"Y\n" +
+	"\x04exit\x18e \x01(\v2\x14.sandbox.v1.ExecExitR\x04exit\x12\x12\n" +
+	"\x04lost\x18f \x01(\x03R\x04lost\"Y\n" +
 	"\n" +
 	"OutputType\x12\x1b\n" +
 	"\x17OUTPUT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -2729,14 +3122,15 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x1d\n" +
 	"\n" +
 	"oom_killed\x18\x04 \x01(\bR\toomKilled\x12,\n" +
-	"\adenials\x18\x05 \x03(\v2\x12.sandbox.v1.DenialR\adenials\"\xac\x01\n" +
+	"\adenials\x18\x05 \x03(\v2\x12.sandbox.v1.DenialR\adenials\"\xde\x01\n" +
 	"\tExecInput\x12/\n" +
 	"\x05start\x18\x01 \x01(\v2\x17.sandbox.v1.ExecRequestH\x00R\x05start\x12\x16\n" +
 	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x124\n" +
 	"\vclose_stdin\x18\x03 \x01(\v2\x11.sandbox.v1.EmptyH\x00R\n" +
 	"closeStdin\x12\x18\n" +
-	"\x06signal\x18\x04 \x01(\x05H\x00R\x06signalB\x06\n" +
-	"\x04step\"\xf5\x01\n" +
+	"\x06signal\x18\x04 \x01(\x05H\x00R\x06signal\x120\n" +
+	"\x06resize\x18\x05 \x01(\v2\x16.sandbox.v1.WindowSizeH\x00R\x06resizeB\x06\n" +
+	"\x04step\"\xe8\x02\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -2745,12 +3139,19 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x05shell\x18\x04 \x01(\tR\x05shell\x129\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x127\n" +
-	"\tclosed_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bclosedAt\"\xc0\x01\n" +
+	"\tclosed_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bclosedAt\x12\x10\n" +
+	"\x03pid\x18d \x01(\x05R\x03pid\x12!\n" +
+	"\fclose_reason\x18e \x01(\tR\vcloseReason\x12<\n" +
+	"\fidle_timeout\x18f \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\"\xb7\x02\n" +
 	"\x14CreateSessionRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x14\n" +
 	"\x05shell\x18\x02 \x01(\tR\x05shell\x12;\n" +
-	"\x03env\x18\x03 \x03(\v2).sandbox.v1.CreateSessionRequest.EnvEntryR\x03env\x1a6\n" +
+	"\x03env\x18\x03 \x03(\v2).sandbox.v1.CreateSessionRequest.EnvEntryR\x03env\x12\x1d\n" +
+	"\n" +
+	"request_id\x18d \x01(\tR\trequestId\x12\x18\n" +
+	"\aworkdir\x18e \x01(\tR\aworkdir\x12<\n" +
+	"\fidle_timeout\x18f \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"2\n" +
@@ -2764,12 +3165,13 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"G\n" +
 	"\x14ListSessionsResponse\x12/\n" +
-	"\bsessions\x18\x01 \x03(\v2\x13.sandbox.v1.SessionR\bsessions\"\x82\x01\n" +
+	"\bsessions\x18\x01 \x03(\v2\x13.sandbox.v1.SessionR\bsessions\"\xa5\x01\n" +
 	"\x12SessionExecRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\tR\acommand\x123\n" +
-	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"D\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12!\n" +
+	"\foutput_limit\x18d \x01(\x03R\voutputLimit\"D\n" +
 	"\x0fReadFileRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x12\n" +
@@ -2814,7 +3216,29 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x0eCommitResponse\x12\x12\n" +
 	"\x04head\x18\x01 \x01(\tR\x04head\x12,\n" +
 	"\aapplied\x18\x02 \x03(\v2\x12.sandbox.v1.ChangeR\aapplied\x12,\n" +
-	"\arefused\x18\x03 \x03(\v2\x12.sandbox.v1.ChangeR\arefused\"\x10\n" +
+	"\arefused\x18\x03 \x03(\v2\x12.sandbox.v1.ChangeR\arefused\"E\n" +
+	"\x0eDiscardRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x14\n" +
+	"\x05paths\x18\x02 \x03(\fR\x05paths\"C\n" +
+	"\x0fDiscardResponse\x120\n" +
+	"\tdiscarded\x18\x01 \x03(\v2\x12.sandbox.v1.ChangeR\tdiscarded\"j\n" +
+	"\x16SnapshotSandboxRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\"\xe7\x01\n" +
+	"\x12ForkSandboxRequest\x12\x1d\n" +
+	"\n" +
+	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12B\n" +
+	"\x06labels\x18\x02 \x03(\v2*.sandbox.v1.ForkSandboxRequest.LabelsEntryR\x06labels\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tR\trequestId\x12\x14\n" +
+	"\x05start\x18\x04 \x01(\bR\x05start\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x10\n" +
 	"\x0eGetInfoRequest\"\x80\x01\n" +
 	"\x04Info\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
@@ -2839,7 +3263,7 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"CommitMode\x12\x1b\n" +
 	"\x17COMMIT_MODE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13COMMIT_MODE_ON_EXEC\x10\x01\x12\x16\n" +
-	"\x12COMMIT_MODE_MANUAL\x10\x022\xcf\v\n" +
+	"\x12COMMIT_MODE_MANUAL\x10\x022\xf2\x0f\n" +
 	"\x0eSandboxService\x12F\n" +
 	"\rCreateSandbox\x12 .sandbox.v1.CreateSandboxRequest\x1a\x13.sandbox.v1.Sandbox\x12@\n" +
 	"\n" +
@@ -2861,9 +3285,20 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x0fExecInteractive\x12\x15.sandbox.v1.ExecInput\x1a\x16.sandbox.v1.ExecOutput(\x010\x01\x12@\n" +
 	"\bReadFile\x12\x1b.sandbox.v1.ReadFileRequest\x1a\x15.sandbox.v1.FileChunk0\x01\x12A\n" +
 	"\tWriteFile\x12\x1c.sandbox.v1.WriteFileRequest\x1a\x14.sandbox.v1.FileInfo(\x01\x12V\n" +
-	"\x10ListSandboxFiles\x12#.sandbox.v1.ListSandboxFilesRequest\x1a\x1d.sandbox.v1.ListFilesResponse\x129\n" +
+	"\x10ListSandboxFiles\x12#.sandbox.v1.ListSandboxFilesRequest\x1a\x1d.sandbox.v1.ListFilesResponse\x12=\n" +
+	"\bStatFile\x12\x1b.sandbox.v1.StatFileRequest\x1a\x14.sandbox.v1.FileInfo\x12>\n" +
+	"\n" +
+	"RemoveFile\x12\x1d.sandbox.v1.RemoveFileRequest\x1a\x11.sandbox.v1.Empty\x12>\n" +
+	"\n" +
+	"RenameFile\x12\x1d.sandbox.v1.RenameFileRequest\x1a\x11.sandbox.v1.Empty\x12G\n" +
+	"\rMakeDirectory\x12 .sandbox.v1.MakeDirectoryRequest\x1a\x14.sandbox.v1.FileInfo\x12D\n" +
+	"\n" +
+	"WatchFiles\x12\x1d.sandbox.v1.WatchFilesRequest\x1a\x15.sandbox.v1.FileEvent0\x01\x129\n" +
 	"\x04Diff\x12\x17.sandbox.v1.DiffRequest\x1a\x18.sandbox.v1.DiffResponse\x12?\n" +
-	"\x06Commit\x12\x19.sandbox.v1.CommitRequest\x1a\x1a.sandbox.v1.CommitResponse\x127\n" +
+	"\x06Commit\x12\x19.sandbox.v1.CommitRequest\x1a\x1a.sandbox.v1.CommitResponse\x12B\n" +
+	"\aDiscard\x12\x1a.sandbox.v1.DiscardRequest\x1a\x1b.sandbox.v1.DiscardResponse\x12K\n" +
+	"\x0fSnapshotSandbox\x12\".sandbox.v1.SnapshotSandboxRequest\x1a\x14.sandbox.v1.Codebase\x12B\n" +
+	"\vForkSandbox\x12\x1e.sandbox.v1.ForkSandboxRequest\x1a\x13.sandbox.v1.Sandbox\x127\n" +
 	"\aGetInfo\x12\x1a.sandbox.v1.GetInfoRequest\x1a\x10.sandbox.v1.InfoB=Z;github.com/agentfense/agentfense/proto/sandbox/v1;sandboxv1b\x06proto3"
 
 var (
@@ -2879,7 +3314,7 @@ func file_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxStatus)(0),              // 0: sandbox.v1.SandboxStatus
 	(SessionStatus)(0),              // 1: sandbox.v1.SessionStatus
@@ -2917,118 +3352,155 @@ var file_sandbox_v1_sandbox_proto_goTypes = []any{
 	(*Change)(nil),                  // 33: sandbox.v1.Change
 	(*CommitRequest)(nil),           // 34: sandbox.v1.CommitRequest
 	(*CommitResponse)(nil),          // 35: sandbox.v1.CommitResponse
-	(*GetInfoRequest)(nil),          // 36: sandbox.v1.GetInfoRequest
-	(*Info)(nil),                    // 37: sandbox.v1.Info
-	nil,                             // 38: sandbox.v1.Sandbox.LabelsEntry
-	nil,                             // 39: sandbox.v1.CreateSandboxRequest.LabelsEntry
-	nil,                             // 40: sandbox.v1.ListSandboxesRequest.LabelsEntry
-	nil,                             // 41: sandbox.v1.ExecRequest.EnvEntry
-	nil,                             // 42: sandbox.v1.CreateSessionRequest.EnvEntry
-	(*WriteFileRequest_Start)(nil),  // 43: sandbox.v1.WriteFileRequest.Start
-	(*PermissionRule)(nil),          // 44: sandbox.v1.PermissionRule
-	(*timestamppb.Timestamp)(nil),   // 45: google.protobuf.Timestamp
-	(*ResourceLimits)(nil),          // 46: sandbox.v1.ResourceLimits
-	(*durationpb.Duration)(nil),     // 47: google.protobuf.Duration
-	(*Denial)(nil),                  // 48: sandbox.v1.Denial
-	(*Empty)(nil),                   // 49: sandbox.v1.Empty
-	(TreeEntry_Kind)(0),             // 50: sandbox.v1.TreeEntry.Kind
-	(*RuleRef)(nil),                 // 51: sandbox.v1.RuleRef
-	(*FileChunk)(nil),               // 52: sandbox.v1.FileChunk
-	(*FileInfo)(nil),                // 53: sandbox.v1.FileInfo
-	(*ListFilesResponse)(nil),       // 54: sandbox.v1.ListFilesResponse
+	(*DiscardRequest)(nil),          // 36: sandbox.v1.DiscardRequest
+	(*DiscardResponse)(nil),         // 37: sandbox.v1.DiscardResponse
+	(*SnapshotSandboxRequest)(nil),  // 38: sandbox.v1.SnapshotSandboxRequest
+	(*ForkSandboxRequest)(nil),      // 39: sandbox.v1.ForkSandboxRequest
+	(*GetInfoRequest)(nil),          // 40: sandbox.v1.GetInfoRequest
+	(*Info)(nil),                    // 41: sandbox.v1.Info
+	nil,                             // 42: sandbox.v1.Sandbox.LabelsEntry
+	nil,                             // 43: sandbox.v1.CreateSandboxRequest.LabelsEntry
+	nil,                             // 44: sandbox.v1.ListSandboxesRequest.LabelsEntry
+	nil,                             // 45: sandbox.v1.ExecRequest.EnvEntry
+	nil,                             // 46: sandbox.v1.CreateSessionRequest.EnvEntry
+	(*WriteFileRequest_Start)(nil),  // 47: sandbox.v1.WriteFileRequest.Start
+	nil,                             // 48: sandbox.v1.ForkSandboxRequest.LabelsEntry
+	(*PermissionRule)(nil),          // 49: sandbox.v1.PermissionRule
+	(*timestamppb.Timestamp)(nil),   // 50: google.protobuf.Timestamp
+	(*ResourceLimits)(nil),          // 51: sandbox.v1.ResourceLimits
+	(*durationpb.Duration)(nil),     // 52: google.protobuf.Duration
+	(*WindowSize)(nil),              // 53: sandbox.v1.WindowSize
+	(*Denial)(nil),                  // 54: sandbox.v1.Denial
+	(*Empty)(nil),                   // 55: sandbox.v1.Empty
+	(TreeEntry_Kind)(0),             // 56: sandbox.v1.TreeEntry.Kind
+	(*RuleRef)(nil),                 // 57: sandbox.v1.RuleRef
+	(*StatFileRequest)(nil),         // 58: sandbox.v1.StatFileRequest
+	(*RemoveFileRequest)(nil),       // 59: sandbox.v1.RemoveFileRequest
+	(*RenameFileRequest)(nil),       // 60: sandbox.v1.RenameFileRequest
+	(*MakeDirectoryRequest)(nil),    // 61: sandbox.v1.MakeDirectoryRequest
+	(*WatchFilesRequest)(nil),       // 62: sandbox.v1.WatchFilesRequest
+	(*FileChunk)(nil),               // 63: sandbox.v1.FileChunk
+	(*FileInfo)(nil),                // 64: sandbox.v1.FileInfo
+	(*ListFilesResponse)(nil),       // 65: sandbox.v1.ListFilesResponse
+	(*FileEvent)(nil),               // 66: sandbox.v1.FileEvent
+	(*Codebase)(nil),                // 67: sandbox.v1.Codebase
 }
 var file_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	44, // 0: sandbox.v1.Sandbox.permissions:type_name -> sandbox.v1.PermissionRule
+	49, // 0: sandbox.v1.Sandbox.permissions:type_name -> sandbox.v1.PermissionRule
 	0,  // 1: sandbox.v1.Sandbox.status:type_name -> sandbox.v1.SandboxStatus
-	38, // 2: sandbox.v1.Sandbox.labels:type_name -> sandbox.v1.Sandbox.LabelsEntry
-	45, // 3: sandbox.v1.Sandbox.created_at:type_name -> google.protobuf.Timestamp
-	45, // 4: sandbox.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	45, // 5: sandbox.v1.Sandbox.stopped_at:type_name -> google.protobuf.Timestamp
-	45, // 6: sandbox.v1.Sandbox.expires_at:type_name -> google.protobuf.Timestamp
+	42, // 2: sandbox.v1.Sandbox.labels:type_name -> sandbox.v1.Sandbox.LabelsEntry
+	50, // 3: sandbox.v1.Sandbox.created_at:type_name -> google.protobuf.Timestamp
+	50, // 4: sandbox.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	50, // 5: sandbox.v1.Sandbox.stopped_at:type_name -> google.protobuf.Timestamp
+	50, // 6: sandbox.v1.Sandbox.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 7: sandbox.v1.Sandbox.runtime:type_name -> sandbox.v1.RuntimeType
-	46, // 8: sandbox.v1.Sandbox.resources:type_name -> sandbox.v1.ResourceLimits
+	51, // 8: sandbox.v1.Sandbox.resources:type_name -> sandbox.v1.ResourceLimits
 	3,  // 9: sandbox.v1.Sandbox.commit_mode:type_name -> sandbox.v1.CommitMode
 	7,  // 10: sandbox.v1.Sandbox.losses:type_name -> sandbox.v1.Loss
-	44, // 11: sandbox.v1.CreateSandboxRequest.permissions:type_name -> sandbox.v1.PermissionRule
-	47, // 12: sandbox.v1.CreateSandboxRequest.expires_in:type_name -> google.protobuf.Duration
-	39, // 13: sandbox.v1.CreateSandboxRequest.labels:type_name -> sandbox.v1.CreateSandboxRequest.LabelsEntry
-	2,  // 14: sandbox.v1.CreateSandboxRequest.runtime:type_name -> sandbox.v1.RuntimeType
-	46, // 15: sandbox.v1.CreateSandboxRequest.resources:type_name -> sandbox.v1.ResourceLimits
-	3,  // 16: sandbox.v1.CreateSandboxRequest.commit_mode:type_name -> sandbox.v1.CommitMode
-	40, // 17: sandbox.v1.ListSandboxesRequest.labels:type_name -> sandbox.v1.ListSandboxesRequest.LabelsEntry
-	6,  // 18: sandbox.v1.ListSandboxesResponse.sandboxes:type_name -> sandbox.v1.Sandbox
-	41, // 19: sandbox.v1.ExecRequest.env:type_name -> sandbox.v1.ExecRequest.EnvEntry
-	47, // 20: sandbox.v1.ExecRequest.timeout:type_name -> google.protobuf.Duration
-	47, // 21: sandbox.v1.ExecResult.duration:type_name -> google.protobuf.Duration
-	48, // 22: sandbox.v1.ExecResult.denials:type_name -> sandbox.v1.Denial
-	4,  // 23: sandbox.v1.ExecOutput.type:type_name -> sandbox.v1.ExecOutput.OutputType
-	18, // 24: sandbox.v1.ExecOutput.started:type_name -> sandbox.v1.ExecStarted
-	19, // 25: sandbox.v1.ExecOutput.exit:type_name -> sandbox.v1.ExecExit
-	47, // 26: sandbox.v1.ExecExit.duration:type_name -> google.protobuf.Duration
-	48, // 27: sandbox.v1.ExecExit.denials:type_name -> sandbox.v1.Denial
-	15, // 28: sandbox.v1.ExecInput.start:type_name -> sandbox.v1.ExecRequest
-	49, // 29: sandbox.v1.ExecInput.close_stdin:type_name -> sandbox.v1.Empty
-	1,  // 30: sandbox.v1.Session.status:type_name -> sandbox.v1.SessionStatus
-	45, // 31: sandbox.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	45, // 32: sandbox.v1.Session.closed_at:type_name -> google.protobuf.Timestamp
-	42, // 33: sandbox.v1.CreateSessionRequest.env:type_name -> sandbox.v1.CreateSessionRequest.EnvEntry
-	21, // 34: sandbox.v1.ListSessionsResponse.sessions:type_name -> sandbox.v1.Session
-	47, // 35: sandbox.v1.SessionExecRequest.timeout:type_name -> google.protobuf.Duration
-	43, // 36: sandbox.v1.WriteFileRequest.start:type_name -> sandbox.v1.WriteFileRequest.Start
-	33, // 37: sandbox.v1.DiffResponse.changes:type_name -> sandbox.v1.Change
-	5,  // 38: sandbox.v1.Change.operation:type_name -> sandbox.v1.Change.Operation
-	50, // 39: sandbox.v1.Change.kind:type_name -> sandbox.v1.TreeEntry.Kind
-	51, // 40: sandbox.v1.Change.rule:type_name -> sandbox.v1.RuleRef
-	33, // 41: sandbox.v1.CommitResponse.applied:type_name -> sandbox.v1.Change
-	33, // 42: sandbox.v1.CommitResponse.refused:type_name -> sandbox.v1.Change
-	7,  // 43: sandbox.v1.Info.losses:type_name -> sandbox.v1.Loss
-	8,  // 44: sandbox.v1.SandboxService.CreateSandbox:input_type -> sandbox.v1.CreateSandboxRequest
-	9,  // 45: sandbox.v1.SandboxService.GetSandbox:input_type -> sandbox.v1.GetSandboxRequest
-	13, // 46: sandbox.v1.SandboxService.ListSandboxes:input_type -> sandbox.v1.ListSandboxesRequest
-	10, // 47: sandbox.v1.SandboxService.StartSandbox:input_type -> sandbox.v1.StartSandboxRequest
-	11, // 48: sandbox.v1.SandboxService.StopSandbox:input_type -> sandbox.v1.StopSandboxRequest
-	12, // 49: sandbox.v1.SandboxService.DestroySandbox:input_type -> sandbox.v1.DestroySandboxRequest
-	15, // 50: sandbox.v1.SandboxService.Exec:input_type -> sandbox.v1.ExecRequest
-	15, // 51: sandbox.v1.SandboxService.ExecStream:input_type -> sandbox.v1.ExecRequest
-	22, // 52: sandbox.v1.SandboxService.CreateSession:input_type -> sandbox.v1.CreateSessionRequest
-	23, // 53: sandbox.v1.SandboxService.GetSession:input_type -> sandbox.v1.GetSessionRequest
-	25, // 54: sandbox.v1.SandboxService.ListSessions:input_type -> sandbox.v1.ListSessionsRequest
-	24, // 55: sandbox.v1.SandboxService.DestroySession:input_type -> sandbox.v1.DestroySessionRequest
-	27, // 56: sandbox.v1.SandboxService.SessionExec:input_type -> sandbox.v1.SessionExecRequest
-	27, // 57: sandbox.v1.SandboxService.SessionExecStream:input_type -> sandbox.v1.SessionExecRequest
-	20, // 58: sandbox.v1.SandboxService.ExecInteractive:input_type -> sandbox.v1.ExecInput
-	28, // 59: sandbox.v1.SandboxService.ReadFile:input_type -> sandbox.v1.ReadFileRequest
-	29, // 60: sandbox.v1.SandboxService.WriteFile:input_type -> sandbox.v1.WriteFileRequest
-	30, // 61: sandbox.v1.SandboxService.ListSandboxFiles:input_type -> sandbox.v1.ListSandboxFilesRequest
-	31, // 62: sandbox.v1.SandboxService.Diff:input_type -> sandbox.v1.DiffRequest
-	34, // 63: sandbox.v1.SandboxService.Commit:input_type -> sandbox.v1.CommitRequest
-	36, // 64: sandbox.v1.SandboxService.GetInfo:input_type -> sandbox.v1.GetInfoRequest
-	6,  // 65: sandbox.v1.SandboxService.CreateSandbox:output_type -> sandbox.v1.Sandbox
-	6,  // 66: sandbox.v1.SandboxService.GetSandbox:output_type -> sandbox.v1.Sandbox
-	14, // 67: sandbox.v1.SandboxService.ListSandboxes:output_type -> sandbox.v1.ListSandboxesResponse
-	6,  // 68: sandbox.v1.SandboxService.StartSandbox:output_type -> sandbox.v1.Sandbox
-	6,  // 69: sandbox.v1.SandboxService.StopSandbox:output_type -> sandbox.v1.Sandbox
-	49, // 70: sandbox.v1.SandboxService.DestroySandbox:output_type -> sandbox.v1.Empty
-	16, // 71: sandbox.v1.SandboxService.Exec:output_type -> sandbox.v1.ExecResult
-	17, // 72: sandbox.v1.SandboxService.ExecStream:output_type -> sandbox.v1.ExecOutput
-	21, // 73: sandbox.v1.SandboxService.CreateSession:output_type -> sandbox.v1.Session
-	21, // 74: sandbox.v1.SandboxService.GetSession:output_type -> sandbox.v1.Session
-	26, // 75: sandbox.v1.SandboxService.ListSessions:output_type -> sandbox.v1.ListSessionsResponse
-	49, // 76: sandbox.v1.SandboxService.DestroySession:output_type -> sandbox.v1.Empty
-	16, // 77: sandbox.v1.SandboxService.SessionExec:output_type -> sandbox.v1.ExecResult
-	17, // 78: sandbox.v1.SandboxService.SessionExecStream:output_type -> sandbox.v1.ExecOutput
-	17, // 79: sandbox.v1.SandboxService.ExecInteractive:output_type -> sandbox.v1.ExecOutput
-	52, // 80: sandbox.v1.SandboxService.ReadFile:output_type -> sandbox.v1.FileChunk
-	53, // 81: sandbox.v1.SandboxService.WriteFile:output_type -> sandbox.v1.FileInfo
-	54, // 82: sandbox.v1.SandboxService.ListSandboxFiles:output_type -> sandbox.v1.ListFilesResponse
-	32, // 83: sandbox.v1.SandboxService.Diff:output_type -> sandbox.v1.DiffResponse
-	35, // 84: sandbox.v1.SandboxService.Commit:output_type -> sandbox.v1.CommitResponse
-	37, // 85: sandbox.v1.SandboxService.GetInfo:output_type -> sandbox.v1.Info
-	65, // [65:86] is the sub-list for method output_type
-	44, // [44:65] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	52, // 11: sandbox.v1.Sandbox.idle_timeout:type_name -> google.protobuf.Duration
+	49, // 12: sandbox.v1.CreateSandboxRequest.permissions:type_name -> sandbox.v1.PermissionRule
+	52, // 13: sandbox.v1.CreateSandboxRequest.expires_in:type_name -> google.protobuf.Duration
+	43, // 14: sandbox.v1.CreateSandboxRequest.labels:type_name -> sandbox.v1.CreateSandboxRequest.LabelsEntry
+	2,  // 15: sandbox.v1.CreateSandboxRequest.runtime:type_name -> sandbox.v1.RuntimeType
+	51, // 16: sandbox.v1.CreateSandboxRequest.resources:type_name -> sandbox.v1.ResourceLimits
+	3,  // 17: sandbox.v1.CreateSandboxRequest.commit_mode:type_name -> sandbox.v1.CommitMode
+	52, // 18: sandbox.v1.CreateSandboxRequest.idle_timeout:type_name -> google.protobuf.Duration
+	44, // 19: sandbox.v1.ListSandboxesRequest.labels:type_name -> sandbox.v1.ListSandboxesRequest.LabelsEntry
+	6,  // 20: sandbox.v1.ListSandboxesResponse.sandboxes:type_name -> sandbox.v1.Sandbox
+	45, // 21: sandbox.v1.ExecRequest.env:type_name -> sandbox.v1.ExecRequest.EnvEntry
+	52, // 22: sandbox.v1.ExecRequest.timeout:type_name -> google.protobuf.Duration
+	53, // 23: sandbox.v1.ExecRequest.pty:type_name -> sandbox.v1.WindowSize
+	52, // 24: sandbox.v1.ExecResult.duration:type_name -> google.protobuf.Duration
+	54, // 25: sandbox.v1.ExecResult.denials:type_name -> sandbox.v1.Denial
+	4,  // 26: sandbox.v1.ExecOutput.type:type_name -> sandbox.v1.ExecOutput.OutputType
+	18, // 27: sandbox.v1.ExecOutput.started:type_name -> sandbox.v1.ExecStarted
+	19, // 28: sandbox.v1.ExecOutput.exit:type_name -> sandbox.v1.ExecExit
+	52, // 29: sandbox.v1.ExecExit.duration:type_name -> google.protobuf.Duration
+	54, // 30: sandbox.v1.ExecExit.denials:type_name -> sandbox.v1.Denial
+	15, // 31: sandbox.v1.ExecInput.start:type_name -> sandbox.v1.ExecRequest
+	55, // 32: sandbox.v1.ExecInput.close_stdin:type_name -> sandbox.v1.Empty
+	53, // 33: sandbox.v1.ExecInput.resize:type_name -> sandbox.v1.WindowSize
+	1,  // 34: sandbox.v1.Session.status:type_name -> sandbox.v1.SessionStatus
+	50, // 35: sandbox.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	50, // 36: sandbox.v1.Session.closed_at:type_name -> google.protobuf.Timestamp
+	52, // 37: sandbox.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
+	46, // 38: sandbox.v1.CreateSessionRequest.env:type_name -> sandbox.v1.CreateSessionRequest.EnvEntry
+	52, // 39: sandbox.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
+	21, // 40: sandbox.v1.ListSessionsResponse.sessions:type_name -> sandbox.v1.Session
+	52, // 41: sandbox.v1.SessionExecRequest.timeout:type_name -> google.protobuf.Duration
+	47, // 42: sandbox.v1.WriteFileRequest.start:type_name -> sandbox.v1.WriteFileRequest.Start
+	33, // 43: sandbox.v1.DiffResponse.changes:type_name -> sandbox.v1.Change
+	5,  // 44: sandbox.v1.Change.operation:type_name -> sandbox.v1.Change.Operation
+	56, // 45: sandbox.v1.Change.kind:type_name -> sandbox.v1.TreeEntry.Kind
+	57, // 46: sandbox.v1.Change.rule:type_name -> sandbox.v1.RuleRef
+	33, // 47: sandbox.v1.CommitResponse.applied:type_name -> sandbox.v1.Change
+	33, // 48: sandbox.v1.CommitResponse.refused:type_name -> sandbox.v1.Change
+	33, // 49: sandbox.v1.DiscardResponse.discarded:type_name -> sandbox.v1.Change
+	48, // 50: sandbox.v1.ForkSandboxRequest.labels:type_name -> sandbox.v1.ForkSandboxRequest.LabelsEntry
+	7,  // 51: sandbox.v1.Info.losses:type_name -> sandbox.v1.Loss
+	8,  // 52: sandbox.v1.SandboxService.CreateSandbox:input_type -> sandbox.v1.CreateSandboxRequest
+	9,  // 53: sandbox.v1.SandboxService.GetSandbox:input_type -> sandbox.v1.GetSandboxRequest
+	13, // 54: sandbox.v1.SandboxService.ListSandboxes:input_type -> sandbox.v1.ListSandboxesRequest
+	10, // 55: sandbox.v1.SandboxService.StartSandbox:input_type -> sandbox.v1.StartSandboxRequest
+	11, // 56: sandbox.v1.SandboxService.StopSandbox:input_type -> sandbox.v1.StopSandboxRequest
+	12, // 57: sandbox.v1.SandboxService.DestroySandbox:input_type -> sandbox.v1.DestroySandboxRequest
+	15, // 58: sandbox.v1.SandboxService.Exec:input_type -> sandbox.v1.ExecRequest
+	15, // 59: sandbox.v1.SandboxService.ExecStream:input_type -> sandbox.v1.ExecRequest
+	22, // 60: sandbox.v1.SandboxService.CreateSession:input_type -> sandbox.v1.CreateSessionRequest
+	23, // 61: sandbox.v1.SandboxService.GetSession:input_type -> sandbox.v1.GetSessionRequest
+	25, // 62: sandbox.v1.SandboxService.ListSessions:input_type -> sandbox.v1.ListSessionsRequest
+	24, // 63: sandbox.v1.SandboxService.DestroySession:input_type -> sandbox.v1.DestroySessionRequest
+	27, // 64: sandbox.v1.SandboxService.SessionExec:input_type -> sandbox.v1.SessionExecRequest
+	27, // 65: sandbox.v1.SandboxService.SessionExecStream:input_type -> sandbox.v1.SessionExecRequest
+	20, // 66: sandbox.v1.SandboxService.ExecInteractive:input_type -> sandbox.v1.ExecInput
+	28, // 67: sandbox.v1.SandboxService.ReadFile:input_type -> sandbox.v1.ReadFileRequest
+	29, // 68: sandbox.v1.SandboxService.WriteFile:input_type -> sandbox.v1.WriteFileRequest
+	30, // 69: sandbox.v1.SandboxService.ListSandboxFiles:input_type -> sandbox.v1.ListSandboxFilesRequest
+	58, // 70: sandbox.v1.SandboxService.StatFile:input_type -> sandbox.v1.StatFileRequest
+	59, // 71: sandbox.v1.SandboxService.RemoveFile:input_type -> sandbox.v1.RemoveFileRequest
+	60, // 72: sandbox.v1.SandboxService.RenameFile:input_type -> sandbox.v1.RenameFileRequest
+	61, // 73: sandbox.v1.SandboxService.MakeDirectory:input_type -> sandbox.v1.MakeDirectoryRequest
+	62, // 74: sandbox.v1.SandboxService.WatchFiles:input_type -> sandbox.v1.WatchFilesRequest
+	31, // 75: sandbox.v1.SandboxService.Diff:input_type -> sandbox.v1.DiffRequest
+	34, // 76: sandbox.v1.SandboxService.Commit:input_type -> sandbox.v1.CommitRequest
+	36, // 77: sandbox.v1.SandboxService.Discard:input_type -> sandbox.v1.DiscardRequest
+	38, // 78: sandbox.v1.SandboxService.SnapshotSandbox:input_type -> sandbox.v1.SnapshotSandboxRequest
+	39, // 79: sandbox.v1.SandboxService.ForkSandbox:input_type -> sandbox.v1.ForkSandboxRequest
+	40, // 80: sandbox.v1.SandboxService.GetInfo:input_type -> sandbox.v1.GetInfoRequest
+	6,  // 81: sandbox.v1.SandboxService.CreateSandbox:output_type -> sandbox.v1.Sandbox
+	6,  // 82: sandbox.v1.SandboxService.GetSandbox:output_type -> sandbox.v1.Sandbox
+	14, // 83: sandbox.v1.SandboxService.ListSandboxes:output_type -> sandbox.v1.ListSandboxesResponse
+	6,  // 84: sandbox.v1.SandboxService.StartSandbox:output_type -> sandbox.v1.Sandbox
+	6,  // 85: sandbox.v1.SandboxService.StopSandbox:output_type -> sandbox.v1.Sandbox
+	55, // 86: sandbox.v1.SandboxService.DestroySandbox:output_type -> sandbox.v1.Empty
+	16, // 87: sandbox.v1.SandboxService.Exec:output_type -> sandbox.v1.ExecResult
+	17, // 88: sandbox.v1.SandboxService.ExecStream:output_type -> sandbox.v1.ExecOutput
+	21, // 89: sandbox.v1.SandboxService.CreateSession:output_type -> sandbox.v1.Session
+	21, // 90: sandbox.v1.SandboxService.GetSession:output_type -> sandbox.v1.Session
+	26, // 91: sandbox.v1.SandboxService.ListSessions:output_type -> sandbox.v1.ListSessionsResponse
+	55, // 92: sandbox.v1.SandboxService.DestroySession:output_type -> sandbox.v1.Empty
+	16, // 93: sandbox.v1.SandboxService.SessionExec:output_type -> sandbox.v1.ExecResult
+	17, // 94: sandbox.v1.SandboxService.SessionExecStream:output_type -> sandbox.v1.ExecOutput
+	17, // 95: sandbox.v1.SandboxService.ExecInteractive:output_type -> sandbox.v1.ExecOutput
+	63, // 96: sandbox.v1.SandboxService.ReadFile:output_type -> sandbox.v1.FileChunk
+	64, // 97: sandbox.v1.SandboxService.WriteFile:output_type -> sandbox.v1.FileInfo
+	65, // 98: sandbox.v1.SandboxService.ListSandboxFiles:output_type -> sandbox.v1.ListFilesResponse
+	64, // 99: sandbox.v1.SandboxService.StatFile:output_type -> sandbox.v1.FileInfo
+	55, // 100: sandbox.v1.SandboxService.RemoveFile:output_type -> sandbox.v1.Empty
+	55, // 101: sandbox.v1.SandboxService.RenameFile:output_type -> sandbox.v1.Empty
+	64, // 102: sandbox.v1.SandboxService.MakeDirectory:output_type -> sandbox.v1.FileInfo
+	66, // 103: sandbox.v1.SandboxService.WatchFiles:output_type -> sandbox.v1.FileEvent
+	32, // 104: sandbox.v1.SandboxService.Diff:output_type -> sandbox.v1.DiffResponse
+	35, // 105: sandbox.v1.SandboxService.Commit:output_type -> sandbox.v1.CommitResponse
+	37, // 106: sandbox.v1.SandboxService.Discard:output_type -> sandbox.v1.DiscardResponse
+	67, // 107: sandbox.v1.SandboxService.SnapshotSandbox:output_type -> sandbox.v1.Codebase
+	6,  // 108: sandbox.v1.SandboxService.ForkSandbox:output_type -> sandbox.v1.Sandbox
+	41, // 109: sandbox.v1.SandboxService.GetInfo:output_type -> sandbox.v1.Info
+	81, // [81:110] is the sub-list for method output_type
+	52, // [52:81] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_sandbox_v1_sandbox_proto_init() }
@@ -3038,11 +3510,13 @@ func file_sandbox_v1_sandbox_proto_init() {
 	}
 	file_sandbox_v1_codebase_proto_init()
 	file_sandbox_v1_common_proto_init()
+	file_sandbox_v1_file_proto_init()
 	file_sandbox_v1_sandbox_proto_msgTypes[14].OneofWrappers = []any{
 		(*ExecInput_Start)(nil),
 		(*ExecInput_Stdin)(nil),
 		(*ExecInput_CloseStdin)(nil),
 		(*ExecInput_Signal)(nil),
+		(*ExecInput_Resize)(nil),
 	}
 	file_sandbox_v1_sandbox_proto_msgTypes[23].OneofWrappers = []any{
 		(*WriteFileRequest_Start_)(nil),
@@ -3054,7 +3528,7 @@ func file_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandbox_v1_sandbox_proto_rawDesc), len(file_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   38,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

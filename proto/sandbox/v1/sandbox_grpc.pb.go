@@ -37,8 +37,16 @@ const (
 	SandboxService_ReadFile_FullMethodName          = "/sandbox.v1.SandboxService/ReadFile"
 	SandboxService_WriteFile_FullMethodName         = "/sandbox.v1.SandboxService/WriteFile"
 	SandboxService_ListSandboxFiles_FullMethodName  = "/sandbox.v1.SandboxService/ListSandboxFiles"
+	SandboxService_StatFile_FullMethodName          = "/sandbox.v1.SandboxService/StatFile"
+	SandboxService_RemoveFile_FullMethodName        = "/sandbox.v1.SandboxService/RemoveFile"
+	SandboxService_RenameFile_FullMethodName        = "/sandbox.v1.SandboxService/RenameFile"
+	SandboxService_MakeDirectory_FullMethodName     = "/sandbox.v1.SandboxService/MakeDirectory"
+	SandboxService_WatchFiles_FullMethodName        = "/sandbox.v1.SandboxService/WatchFiles"
 	SandboxService_Diff_FullMethodName              = "/sandbox.v1.SandboxService/Diff"
 	SandboxService_Commit_FullMethodName            = "/sandbox.v1.SandboxService/Commit"
+	SandboxService_Discard_FullMethodName           = "/sandbox.v1.SandboxService/Discard"
+	SandboxService_SnapshotSandbox_FullMethodName   = "/sandbox.v1.SandboxService/SnapshotSandbox"
+	SandboxService_ForkSandbox_FullMethodName       = "/sandbox.v1.SandboxService/ForkSandbox"
 	SandboxService_GetInfo_FullMethodName           = "/sandbox.v1.SandboxService/GetInfo"
 )
 
@@ -72,10 +80,22 @@ type SandboxServiceClient interface {
 	ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileChunk], error)
 	WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, FileInfo], error)
 	ListSandboxFiles(ctx context.Context, in *ListSandboxFilesRequest, opts ...grpc.CallOption) (*ListFilesResponse, error)
+	StatFile(ctx context.Context, in *StatFileRequest, opts ...grpc.CallOption) (*FileInfo, error)
+	RemoveFile(ctx context.Context, in *RemoveFileRequest, opts ...grpc.CallOption) (*Empty, error)
+	RenameFile(ctx context.Context, in *RenameFileRequest, opts ...grpc.CallOption) (*Empty, error)
+	MakeDirectory(ctx context.Context, in *MakeDirectoryRequest, opts ...grpc.CallOption) (*FileInfo, error)
+	// Changes that the sandbox makes, as it makes them.
+	WatchFiles(ctx context.Context, in *WatchFilesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileEvent], error)
 	// The changes that the sandbox made, in the order of their paths.
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
 	// Applies the permitted changes to the codebase as one new snapshot.
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
+	// Drops changes: the sandbox sees its snapshot there again.
+	Discard(ctx context.Context, in *DiscardRequest, opts ...grpc.CallOption) (*DiscardResponse, error)
+	// Makes a codebase of its own out of what the sandbox sees and may commit.
+	SnapshotSandbox(ctx context.Context, in *SnapshotSandboxRequest, opts ...grpc.CallOption) (*Codebase, error)
+	// Makes a sandbox with the same snapshot, policy and delta.
+	ForkSandbox(ctx context.Context, in *ForkSandboxRequest, opts ...grpc.CallOption) (*Sandbox, error)
 	GetInfo(ctx context.Context, in *GetInfoRequest, opts ...grpc.CallOption) (*Info, error)
 }
 
@@ -300,6 +320,65 @@ func (c *sandboxServiceClient) ListSandboxFiles(ctx context.Context, in *ListSan
 	return out, nil
 }
 
+func (c *sandboxServiceClient) StatFile(ctx context.Context, in *StatFileRequest, opts ...grpc.CallOption) (*FileInfo, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FileInfo)
+	err := c.cc.Invoke(ctx, SandboxService_StatFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) RemoveFile(ctx context.Context, in *RemoveFileRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, SandboxService_RemoveFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) RenameFile(ctx context.Context, in *RenameFileRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, SandboxService_RenameFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) MakeDirectory(ctx context.Context, in *MakeDirectoryRequest, opts ...grpc.CallOption) (*FileInfo, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FileInfo)
+	err := c.cc.Invoke(ctx, SandboxService_MakeDirectory_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) WatchFiles(ctx context.Context, in *WatchFilesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SandboxService_ServiceDesc.Streams[5], SandboxService_WatchFiles_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchFilesRequest, FileEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SandboxService_WatchFilesClient = grpc.ServerStreamingClient[FileEvent]
+
 func (c *sandboxServiceClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DiffResponse)
@@ -314,6 +393,36 @@ func (c *sandboxServiceClient) Commit(ctx context.Context, in *CommitRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CommitResponse)
 	err := c.cc.Invoke(ctx, SandboxService_Commit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) Discard(ctx context.Context, in *DiscardRequest, opts ...grpc.CallOption) (*DiscardResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiscardResponse)
+	err := c.cc.Invoke(ctx, SandboxService_Discard_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) SnapshotSandbox(ctx context.Context, in *SnapshotSandboxRequest, opts ...grpc.CallOption) (*Codebase, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Codebase)
+	err := c.cc.Invoke(ctx, SandboxService_SnapshotSandbox_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sandboxServiceClient) ForkSandbox(ctx context.Context, in *ForkSandboxRequest, opts ...grpc.CallOption) (*Sandbox, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Sandbox)
+	err := c.cc.Invoke(ctx, SandboxService_ForkSandbox_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -360,10 +469,22 @@ type SandboxServiceServer interface {
 	ReadFile(*ReadFileRequest, grpc.ServerStreamingServer[FileChunk]) error
 	WriteFile(grpc.ClientStreamingServer[WriteFileRequest, FileInfo]) error
 	ListSandboxFiles(context.Context, *ListSandboxFilesRequest) (*ListFilesResponse, error)
+	StatFile(context.Context, *StatFileRequest) (*FileInfo, error)
+	RemoveFile(context.Context, *RemoveFileRequest) (*Empty, error)
+	RenameFile(context.Context, *RenameFileRequest) (*Empty, error)
+	MakeDirectory(context.Context, *MakeDirectoryRequest) (*FileInfo, error)
+	// Changes that the sandbox makes, as it makes them.
+	WatchFiles(*WatchFilesRequest, grpc.ServerStreamingServer[FileEvent]) error
 	// The changes that the sandbox made, in the order of their paths.
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
 	// Applies the permitted changes to the codebase as one new snapshot.
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
+	// Drops changes: the sandbox sees its snapshot there again.
+	Discard(context.Context, *DiscardRequest) (*DiscardResponse, error)
+	// Makes a codebase of its own out of what the sandbox sees and may commit.
+	SnapshotSandbox(context.Context, *SnapshotSandboxRequest) (*Codebase, error)
+	// Makes a sandbox with the same snapshot, policy and delta.
+	ForkSandbox(context.Context, *ForkSandboxRequest) (*Sandbox, error)
 	GetInfo(context.Context, *GetInfoRequest) (*Info, error)
 	mustEmbedUnimplementedSandboxServiceServer()
 }
@@ -429,11 +550,35 @@ func (UnimplementedSandboxServiceServer) WriteFile(grpc.ClientStreamingServer[Wr
 func (UnimplementedSandboxServiceServer) ListSandboxFiles(context.Context, *ListSandboxFilesRequest) (*ListFilesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSandboxFiles not implemented")
 }
+func (UnimplementedSandboxServiceServer) StatFile(context.Context, *StatFileRequest) (*FileInfo, error) {
+	return nil, status.Error(codes.Unimplemented, "method StatFile not implemented")
+}
+func (UnimplementedSandboxServiceServer) RemoveFile(context.Context, *RemoveFileRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveFile not implemented")
+}
+func (UnimplementedSandboxServiceServer) RenameFile(context.Context, *RenameFileRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method RenameFile not implemented")
+}
+func (UnimplementedSandboxServiceServer) MakeDirectory(context.Context, *MakeDirectoryRequest) (*FileInfo, error) {
+	return nil, status.Error(codes.Unimplemented, "method MakeDirectory not implemented")
+}
+func (UnimplementedSandboxServiceServer) WatchFiles(*WatchFilesRequest, grpc.ServerStreamingServer[FileEvent]) error {
+	return status.Error(codes.Unimplemented, "method WatchFiles not implemented")
+}
 func (UnimplementedSandboxServiceServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Diff not implemented")
 }
 func (UnimplementedSandboxServiceServer) Commit(context.Context, *CommitRequest) (*CommitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+}
+func (UnimplementedSandboxServiceServer) Discard(context.Context, *DiscardRequest) (*DiscardResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Discard not implemented")
+}
+func (UnimplementedSandboxServiceServer) SnapshotSandbox(context.Context, *SnapshotSandboxRequest) (*Codebase, error) {
+	return nil, status.Error(codes.Unimplemented, "method SnapshotSandbox not implemented")
+}
+func (UnimplementedSandboxServiceServer) ForkSandbox(context.Context, *ForkSandboxRequest) (*Sandbox, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForkSandbox not implemented")
 }
 func (UnimplementedSandboxServiceServer) GetInfo(context.Context, *GetInfoRequest) (*Info, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetInfo not implemented")
@@ -740,6 +885,89 @@ func _SandboxService_ListSandboxFiles_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SandboxService_StatFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StatFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).StatFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_StatFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).StatFile(ctx, req.(*StatFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_RemoveFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).RemoveFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_RemoveFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).RemoveFile(ctx, req.(*RemoveFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_RenameFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenameFileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).RenameFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_RenameFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).RenameFile(ctx, req.(*RenameFileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_MakeDirectory_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MakeDirectoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).MakeDirectory(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_MakeDirectory_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).MakeDirectory(ctx, req.(*MakeDirectoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_WatchFiles_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchFilesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SandboxServiceServer).WatchFiles(m, &grpc.GenericServerStream[WatchFilesRequest, FileEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SandboxService_WatchFilesServer = grpc.ServerStreamingServer[FileEvent]
+
 func _SandboxService_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DiffRequest)
 	if err := dec(in); err != nil {
@@ -772,6 +1000,60 @@ func _SandboxService_Commit_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SandboxServiceServer).Commit(ctx, req.(*CommitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_Discard_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiscardRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).Discard(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_Discard_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).Discard(ctx, req.(*DiscardRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_SnapshotSandbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SnapshotSandboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).SnapshotSandbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_SnapshotSandbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).SnapshotSandbox(ctx, req.(*SnapshotSandboxRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SandboxService_ForkSandbox_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForkSandboxRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SandboxServiceServer).ForkSandbox(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SandboxService_ForkSandbox_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SandboxServiceServer).ForkSandbox(ctx, req.(*ForkSandboxRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -854,12 +1136,40 @@ var SandboxService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SandboxService_ListSandboxFiles_Handler,
 		},
 		{
+			MethodName: "StatFile",
+			Handler:    _SandboxService_StatFile_Handler,
+		},
+		{
+			MethodName: "RemoveFile",
+			Handler:    _SandboxService_RemoveFile_Handler,
+		},
+		{
+			MethodName: "RenameFile",
+			Handler:    _SandboxService_RenameFile_Handler,
+		},
+		{
+			MethodName: "MakeDirectory",
+			Handler:    _SandboxService_MakeDirectory_Handler,
+		},
+		{
 			MethodName: "Diff",
 			Handler:    _SandboxService_Diff_Handler,
 		},
 		{
 			MethodName: "Commit",
 			Handler:    _SandboxService_Commit_Handler,
+		},
+		{
+			MethodName: "Discard",
+			Handler:    _SandboxService_Discard_Handler,
+		},
+		{
+			MethodName: "SnapshotSandbox",
+			Handler:    _SandboxService_SnapshotSandbox_Handler,
+		},
+		{
+			MethodName: "ForkSandbox",
+			Handler:    _SandboxService_ForkSandbox_Handler,
 		},
 		{
 			MethodName: "GetInfo",
@@ -892,6 +1202,11 @@ var SandboxService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "WriteFile",
 			Handler:       _SandboxService_WriteFile_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "WatchFiles",
+			Handler:       _SandboxService_WatchFiles_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "sandbox/v1/sandbox.proto",

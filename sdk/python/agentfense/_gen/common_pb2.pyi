@@ -1,3 +1,4 @@
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -15,14 +16,16 @@ PERMISSION_VIEW: Permission
 PERMISSION_WRITE: Permission
 
 class Denial(_message.Message):
-    __slots__ = ["operation", "path", "rule"]
+    __slots__ = ["hint", "operation", "path", "rule"]
+    HINT_FIELD_NUMBER: _ClassVar[int]
     OPERATION_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
+    hint: str
     operation: str
     path: bytes
     rule: RuleRef
-    def __init__(self, operation: _Optional[str] = ..., path: _Optional[bytes] = ..., rule: _Optional[_Union[RuleRef, _Mapping]] = ...) -> None: ...
+    def __init__(self, operation: _Optional[str] = ..., path: _Optional[bytes] = ..., rule: _Optional[_Union[RuleRef, _Mapping]] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class Empty(_message.Message):
     __slots__ = []
@@ -43,16 +46,20 @@ class PermissionRule(_message.Message):
     def __init__(self, pattern: _Optional[str] = ..., type: _Optional[_Union[PatternType, str]] = ..., permission: _Optional[_Union[Permission, str]] = ..., priority: _Optional[int] = ..., preset: _Optional[str] = ...) -> None: ...
 
 class ResourceLimits(_message.Message):
-    __slots__ = ["cpu_quota", "cpu_shares", "memory_bytes", "pids_limit"]
+    __slots__ = ["cpu_quota", "cpu_shares", "disk_bytes", "memory_bytes", "pids_limit", "timeout"]
     CPU_QUOTA_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     PIDS_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     cpu_quota: int
     cpu_shares: int
+    disk_bytes: int
     memory_bytes: int
     pids_limit: int
-    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_shares: _Optional[int] = ..., pids_limit: _Optional[int] = ...) -> None: ...
+    timeout: _duration_pb2.Duration
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_shares: _Optional[int] = ..., pids_limit: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RuleRef(_message.Message):
     __slots__ = ["index", "pattern", "permission", "preset", "priority"]
@@ -67,6 +74,14 @@ class RuleRef(_message.Message):
     preset: str
     priority: int
     def __init__(self, index: _Optional[int] = ..., pattern: _Optional[str] = ..., permission: _Optional[_Union[Permission, str]] = ..., priority: _Optional[int] = ..., preset: _Optional[str] = ...) -> None: ...
+
+class WindowSize(_message.Message):
+    __slots__ = ["cols", "rows"]
+    COLS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    cols: int
+    rows: int
+    def __init__(self, cols: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Permission(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

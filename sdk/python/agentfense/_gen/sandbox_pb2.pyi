@@ -2,6 +2,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from agentfense._gen import codebase_pb2 as _codebase_pb2
 from agentfense._gen import common_pb2 as _common_pb2
+from agentfense._gen import file_pb2 as _file_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -69,7 +70,7 @@ class CommitResponse(_message.Message):
     def __init__(self, head: _Optional[str] = ..., applied: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...
 
 class CreateSandboxRequest(_message.Message):
-    __slots__ = ["codebase_id", "commit_mode", "expires_in", "image", "labels", "permissions", "request_id", "resources", "runtime", "seccomp_groups", "start"]
+    __slots__ = ["accept_losses", "codebase_id", "commit_mode", "expires_in", "idle_timeout", "image", "labels", "permissions", "request_id", "resources", "runtime", "seccomp_groups", "start", "strict"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,9 +78,11 @@ class CreateSandboxRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACCEPT_LOSSES_FIELD_NUMBER: _ClassVar[int]
     CODEBASE_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_MODE_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_IN_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PERMISSIONS_FIELD_NUMBER: _ClassVar[int]
@@ -88,9 +91,12 @@ class CreateSandboxRequest(_message.Message):
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     SECCOMP_GROUPS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    accept_losses: _containers.RepeatedScalarFieldContainer[str]
     codebase_id: str
     commit_mode: CommitMode
     expires_in: _duration_pb2.Duration
+    idle_timeout: _duration_pb2.Duration
     image: str
     labels: _containers.ScalarMap[str, str]
     permissions: _containers.RepeatedCompositeFieldContainer[_common_pb2.PermissionRule]
@@ -99,10 +105,11 @@ class CreateSandboxRequest(_message.Message):
     runtime: RuntimeType
     seccomp_groups: _containers.RepeatedScalarFieldContainer[str]
     start: bool
-    def __init__(self, codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., expires_in: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., request_id: _Optional[str] = ..., start: bool = ..., seccomp_groups: _Optional[_Iterable[str]] = ...) -> None: ...
+    strict: bool
+    def __init__(self, codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., expires_in: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., request_id: _Optional[str] = ..., start: bool = ..., seccomp_groups: _Optional[_Iterable[str]] = ..., accept_losses: _Optional[_Iterable[str]] = ..., strict: bool = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class CreateSessionRequest(_message.Message):
-    __slots__ = ["env", "sandbox_id", "shell"]
+    __slots__ = ["env", "idle_timeout", "request_id", "sandbox_id", "shell", "workdir"]
     class EnvEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -111,12 +118,18 @@ class CreateSessionRequest(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ENV_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
     SHELL_FIELD_NUMBER: _ClassVar[int]
+    WORKDIR_FIELD_NUMBER: _ClassVar[int]
     env: _containers.ScalarMap[str, str]
+    idle_timeout: _duration_pb2.Duration
+    request_id: str
     sandbox_id: str
     shell: str
-    def __init__(self, sandbox_id: _Optional[str] = ..., shell: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    workdir: str
+    def __init__(self, sandbox_id: _Optional[str] = ..., shell: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ..., workdir: _Optional[str] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class DestroySandboxRequest(_message.Message):
     __slots__ = ["sandbox_id"]
@@ -142,6 +155,20 @@ class DiffResponse(_message.Message):
     changes: _containers.RepeatedCompositeFieldContainer[Change]
     def __init__(self, changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...
 
+class DiscardRequest(_message.Message):
+    __slots__ = ["paths", "sandbox_id"]
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[bytes]
+    sandbox_id: str
+    def __init__(self, sandbox_id: _Optional[str] = ..., paths: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class DiscardResponse(_message.Message):
+    __slots__ = ["discarded"]
+    DISCARDED_FIELD_NUMBER: _ClassVar[int]
+    discarded: _containers.RepeatedCompositeFieldContainer[Change]
+    def __init__(self, discarded: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...
+
 class ExecExit(_message.Message):
     __slots__ = ["denials", "duration", "exit_code", "oom_killed", "signal"]
     DENIALS_FIELD_NUMBER: _ClassVar[int]
@@ -157,23 +184,26 @@ class ExecExit(_message.Message):
     def __init__(self, exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ...) -> None: ...
 
 class ExecInput(_message.Message):
-    __slots__ = ["close_stdin", "signal", "start", "stdin"]
+    __slots__ = ["close_stdin", "resize", "signal", "start", "stdin"]
     CLOSE_STDIN_FIELD_NUMBER: _ClassVar[int]
+    RESIZE_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
     close_stdin: _common_pb2.Empty
+    resize: _common_pb2.WindowSize
     signal: int
     start: ExecRequest
     stdin: bytes
-    def __init__(self, start: _Optional[_Union[ExecRequest, _Mapping]] = ..., stdin: _Optional[bytes] = ..., close_stdin: _Optional[_Union[_common_pb2.Empty, _Mapping]] = ..., signal: _Optional[int] = ...) -> None: ...
+    def __init__(self, start: _Optional[_Union[ExecRequest, _Mapping]] = ..., stdin: _Optional[bytes] = ..., close_stdin: _Optional[_Union[_common_pb2.Empty, _Mapping]] = ..., signal: _Optional[int] = ..., resize: _Optional[_Union[_common_pb2.WindowSize, _Mapping]] = ...) -> None: ...
 
 class ExecOutput(_message.Message):
-    __slots__ = ["data", "exit", "started", "type"]
+    __slots__ = ["data", "exit", "lost", "started", "type"]
     class OutputType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     DATA_FIELD_NUMBER: _ClassVar[int]
     EXIT_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TYPE_STDERR: ExecOutput.OutputType
     OUTPUT_TYPE_STDOUT: ExecOutput.OutputType
     OUTPUT_TYPE_UNSPECIFIED: ExecOutput.OutputType
@@ -181,12 +211,13 @@ class ExecOutput(_message.Message):
     TYPE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     exit: ExecExit
+    lost: int
     started: ExecStarted
     type: ExecOutput.OutputType
-    def __init__(self, type: _Optional[_Union[ExecOutput.OutputType, str]] = ..., data: _Optional[bytes] = ..., started: _Optional[_Union[ExecStarted, _Mapping]] = ..., exit: _Optional[_Union[ExecExit, _Mapping]] = ...) -> None: ...
+    def __init__(self, type: _Optional[_Union[ExecOutput.OutputType, str]] = ..., data: _Optional[bytes] = ..., started: _Optional[_Union[ExecStarted, _Mapping]] = ..., exit: _Optional[_Union[ExecExit, _Mapping]] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class ExecRequest(_message.Message):
-    __slots__ = ["argv", "command", "env", "output_limit", "sandbox_id", "stdin", "stdin_bytes", "timeout", "workdir"]
+    __slots__ = ["argv", "command", "env", "output_limit", "pty", "sandbox_id", "stdin", "stdin_bytes", "timeout", "workdir"]
     class EnvEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -198,6 +229,7 @@ class ExecRequest(_message.Message):
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PTY_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
     STDIN_BYTES_FIELD_NUMBER: _ClassVar[int]
     STDIN_FIELD_NUMBER: _ClassVar[int]
@@ -207,12 +239,13 @@ class ExecRequest(_message.Message):
     command: str
     env: _containers.ScalarMap[str, str]
     output_limit: int
+    pty: _common_pb2.WindowSize
     sandbox_id: str
     stdin: str
     stdin_bytes: bytes
     timeout: _duration_pb2.Duration
     workdir: str
-    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ..., output_limit: _Optional[int] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ..., output_limit: _Optional[int] = ..., pty: _Optional[_Union[_common_pb2.WindowSize, _Mapping]] = ...) -> None: ...
 
 class ExecResult(_message.Message):
     __slots__ = ["denials", "duration", "exit_code", "oom_killed", "signal", "stderr", "stderr_bytes", "stderr_truncated", "stdout", "stdout_bytes", "stdout_truncated"]
@@ -245,6 +278,25 @@ class ExecStarted(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     pid: int
     def __init__(self, pid: _Optional[int] = ...) -> None: ...
+
+class ForkSandboxRequest(_message.Message):
+    __slots__ = ["labels", "request_id", "sandbox_id", "start"]
+    class LabelsEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    labels: _containers.ScalarMap[str, str]
+    request_id: str
+    sandbox_id: str
+    start: bool
+    def __init__(self, sandbox_id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., request_id: _Optional[str] = ..., start: bool = ...) -> None: ...
 
 class GetInfoRequest(_message.Message):
     __slots__ = []
@@ -342,7 +394,7 @@ class ReadFileRequest(_message.Message):
     def __init__(self, sandbox_id: _Optional[str] = ..., path: _Optional[bytes] = ...) -> None: ...
 
 class Sandbox(_message.Message):
-    __slots__ = ["codebase_id", "commit_mode", "created_at", "expires_at", "id", "image", "labels", "losses", "permissions", "resources", "runtime", "seccomp_groups", "snapshot", "started_at", "status", "status_reason", "stopped_at"]
+    __slots__ = ["accepted_losses", "codebase_id", "commit_mode", "created_at", "expires_at", "id", "idle_timeout", "image", "labels", "losses", "permissions", "resources", "runtime", "seccomp_groups", "snapshot", "started_at", "status", "status_reason", "stopped_at", "strict"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -350,10 +402,12 @@ class Sandbox(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ACCEPTED_LOSSES_FIELD_NUMBER: _ClassVar[int]
     CODEBASE_ID_FIELD_NUMBER: _ClassVar[int]
     COMMIT_MODE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -367,11 +421,14 @@ class Sandbox(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     STATUS_REASON_FIELD_NUMBER: _ClassVar[int]
     STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
+    STRICT_FIELD_NUMBER: _ClassVar[int]
+    accepted_losses: _containers.RepeatedScalarFieldContainer[str]
     codebase_id: str
     commit_mode: CommitMode
     created_at: _timestamp_pb2.Timestamp
     expires_at: _timestamp_pb2.Timestamp
     id: str
+    idle_timeout: _duration_pb2.Duration
     image: str
     labels: _containers.ScalarMap[str, str]
     losses: _containers.RepeatedCompositeFieldContainer[Loss]
@@ -384,33 +441,52 @@ class Sandbox(_message.Message):
     status: SandboxStatus
     status_reason: str
     stopped_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., status: _Optional[_Union[SandboxStatus, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., snapshot: _Optional[str] = ..., status_reason: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., seccomp_groups: _Optional[_Iterable[str]] = ...) -> None: ...
+    strict: bool
+    def __init__(self, id: _Optional[str] = ..., codebase_id: _Optional[str] = ..., permissions: _Optional[_Iterable[_Union[_common_pb2.PermissionRule, _Mapping]]] = ..., status: _Optional[_Union[SandboxStatus, str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., stopped_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeType, str]] = ..., image: _Optional[str] = ..., resources: _Optional[_Union[_common_pb2.ResourceLimits, _Mapping]] = ..., commit_mode: _Optional[_Union[CommitMode, str]] = ..., snapshot: _Optional[str] = ..., status_reason: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., seccomp_groups: _Optional[_Iterable[str]] = ..., accepted_losses: _Optional[_Iterable[str]] = ..., strict: bool = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ["closed_at", "created_at", "id", "sandbox_id", "shell", "status"]
+    __slots__ = ["close_reason", "closed_at", "created_at", "id", "idle_timeout", "pid", "sandbox_id", "shell", "status"]
     CLOSED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_REASON_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
     SHELL_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    close_reason: str
     closed_at: _timestamp_pb2.Timestamp
     created_at: _timestamp_pb2.Timestamp
     id: str
+    idle_timeout: _duration_pb2.Duration
+    pid: int
     sandbox_id: str
     shell: str
     status: SessionStatus
-    def __init__(self, id: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., shell: _Optional[str] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., shell: _Optional[str] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., pid: _Optional[int] = ..., close_reason: _Optional[str] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SessionExecRequest(_message.Message):
-    __slots__ = ["command", "session_id", "timeout"]
+    __slots__ = ["command", "output_limit", "session_id", "timeout"]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     command: str
+    output_limit: int
     session_id: str
     timeout: _duration_pb2.Duration
-    def __init__(self, session_id: _Optional[str] = ..., command: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., command: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., output_limit: _Optional[int] = ...) -> None: ...
+
+class SnapshotSandboxRequest(_message.Message):
+    __slots__ = ["name", "request_id", "sandbox_id"]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    sandbox_id: str
+    def __init__(self, sandbox_id: _Optional[str] = ..., name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class StartSandboxRequest(_message.Message):
     __slots__ = ["sandbox_id"]
