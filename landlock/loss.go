@@ -55,6 +55,15 @@ var known = []since{
 	}},
 }
 
+// Known returns every loss that an ABI can bring, oldest ABI first.
+func Known() []Loss {
+	all := make([]Loss, len(known))
+	for i, k := range known {
+		all[i] = k.Loss
+	}
+	return all
+}
+
 // losses returns what an ABI lacks. Without Landlock that is one loss, not all.
 func losses(abi int, tcp bool) []Loss {
 	var out []Loss

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -31,6 +33,17 @@ func newLosses(losses []*sandboxv1.Loss) []lossJSON {
 		out[i] = lossJSON{Name: l.GetName(), Consequence: l.GetConsequence(), Fix: l.GetFix()}
 	}
 	return out
+}
+
+// reportLosses says what a sandbox runs without.
+func reportLosses(w io.Writer, sb *sandboxv1.Sandbox) {
+	for _, l := range sb.GetLosses() {
+		how := "without"
+		if slices.Contains(sb.GetAcceptedLosses(), l.GetName()) {
+			how = "as accepted, without"
+		}
+		fmt.Fprintf(w, "agentfense: %s %s: %s\n", how, quoteName(l.GetName()), printable(l.GetConsequence()))
+	}
 }
 
 func (a *app) infoCommand() *cobra.Command {

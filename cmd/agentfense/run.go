@@ -36,6 +36,8 @@ type runFlags struct {
 	dir     string
 	ignore  []string
 	verbose bool
+	accept  []string
+	strict  bool
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -72,6 +74,8 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox and the codebase, and print the sandbox's id to stderr")
 	flags.StringVar(&f.dir, "dir", ".", "directory that the sandbox gets a copy of")
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave out what matches, in gitignore's syntax; may be repeated")
+	flags.StringArrayVar(&f.accept, "accept-loss", nil, "start although the host lacks this protection, by its name; may be repeated")
+	flags.BoolVar(&f.strict, "strict", false, "do not start if the host lacks any protection that is not accepted")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say on stderr what was left out and what was refused")
 	_ = cmd.MarkFlagDirname("dir")
 	return cmd
@@ -202,13 +206,18 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 			CpuQuota:    r.flags.cpus.value,
 			PidsLimit:   r.flags.pids,
 		},
-		CommitMode: sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
-		Start:      true,
+		CommitMode:   sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
+		Start:        true,
+		AcceptLosses: r.flags.accept,
+		Strict:       r.flags.strict,
 	})
 	if err != nil {
 		return err
 	}
 	r.sandbox = sb.GetId()
+	if r.flags.verbose {
+		reportLosses(r.app.stderr, sb)
+	}
 	return nil
 }
 

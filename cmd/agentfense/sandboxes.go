@@ -27,6 +27,8 @@ type sandboxJSON struct {
 	Stopped    *string           `json:"stopped_at"`
 	Expires    *string           `json:"expires_at"`
 	Losses     []lossJSON        `json:"losses"`
+	Accepted   []string          `json:"accepted_losses,omitempty"`
+	Strict     bool              `json:"strict"`
 }
 
 var statusNames = map[sandboxv1.SandboxStatus]string{
@@ -76,6 +78,8 @@ func newSandboxJSON(sb *sandboxv1.Sandbox) sandboxJSON {
 		Stopped:    timeJSON(sb.GetStoppedAt()),
 		Expires:    timeJSON(sb.GetExpiresAt()),
 		Losses:     newLosses(sb.GetLosses()),
+		Accepted:   sb.GetAcceptedLosses(),
+		Strict:     sb.GetStrict(),
 	}
 }
 

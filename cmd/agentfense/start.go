@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
@@ -20,9 +18,7 @@ func (a *app) startCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				for _, l := range sb.GetLosses() {
-					fmt.Fprintf(a.stderr, "agentfense: without %s: %s\n", quoteName(l.GetName()), printable(l.GetConsequence()))
-				}
+				reportLosses(a.stderr, sb)
 				return a.print(newSandboxJSON(sb), func(t *table) { t.row(quoteName(sb.GetId())) })
 			})
 		},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,6 +60,7 @@ func buildAndRun(m *testing.M) int {
 type box struct {
 	*testing.T
 	dir    string
+	prefix []string // of the daemon's command line
 	cmd    *exec.Cmd
 	log    *bytes.Buffer
 	exited chan error
@@ -85,13 +87,23 @@ func newBox(t *testing.T, flags ...string) *box {
 	return b
 }
 
+// newBoxAfter is newBox in a mount namespace that a shell command has changed.
+func newBoxAfter(t *testing.T, change string, flags ...string) *box {
+	t.Helper()
+	b := &box{T: t, dir: t.TempDir(), prefix: []string{"unshare", "-m", "sh", "-c", change + ` && exec "$@"`, "sh"}}
+	b.start(flags...)
+	t.Cleanup(b.stop)
+	return b
+}
+
 func (b *box) socket() string { return filepath.Join(b.dir, "run", "api.sock") }
 
 // start starts the daemon and connects.
 func (b *box) start(flags ...string) {
 	b.Helper()
 	args := append([]string{"--state-dir", filepath.Join(b.dir, "state"), "--run-dir", filepath.Join(b.dir, "run"), "--log-level", "debug"}, flags...)
-	b.cmd = exec.CommandContext(context.Background(), filepath.Join(programs, "sandboxd"), args...)
+	argv := slices.Concat(b.prefix, []string{filepath.Join(programs, "sandboxd")}, args)
+	b.cmd = exec.CommandContext(context.Background(), argv[0], argv[1:]...)
 	b.log = &bytes.Buffer{}
 	b.cmd.Stderr = b.log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

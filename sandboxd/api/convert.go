@@ -8,6 +8,7 @@ import (
 
 	"github.com/agentfense/agentfense/policy"
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 	"github.com/agentfense/agentfense/sandboxd/store"
@@ -113,12 +114,24 @@ func (s *Server) wireSandbox(i sandbox.Info) *sandboxv1.Sandbox {
 		Resources:    wireLimits(i.Limits),
 		CommitMode:   wireOf(commitModes, i.Mode),
 		StatusReason: clip(i.Reason, maxMessage),
-		Losses:       s.losses,
+		Losses:       wireLosses(s.cfg.Sandboxes.Losses(i.Params)),
+
+		SeccompGroups:  i.Groups,
+		AcceptedLosses: i.Accepted,
+		Strict:         i.Strict,
 	}
 	if !i.Snapshot.IsZero() {
 		w.Snapshot = i.Snapshot.String()
 	}
 	return w
+}
+
+func wireLosses(losses []host.Loss) []*sandboxv1.Loss {
+	wire := make([]*sandboxv1.Loss, len(losses))
+	for i, l := range losses {
+		wire[i] = &sandboxv1.Loss{Name: l.Name, Consequence: l.Consequence, Fix: l.Fix}
+	}
+	return wire
 }
 
 func wireLimits(l runtime.Limits) *sandboxv1.ResourceLimits {

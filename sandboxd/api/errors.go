@@ -137,6 +137,7 @@ func ofSandbox(err error, a about) *failure {
 	var state *sandbox.StateError
 	var limit *sandbox.LimitError
 	var start *sandbox.StartError
+	var loss *sandbox.LossError
 	var conflict *sandbox.ConflictError
 	switch {
 	case errors.Is(err, sandbox.ErrNotFound):
@@ -149,6 +150,9 @@ func ofSandbox(err error, a about) *failure {
 		return overLimit(limit.Name, int64(limit.Limit), "%v", limit)
 	case errors.As(err, &conflict):
 		return ofConflict(conflict)
+	case errors.As(err, &loss):
+		return fail(codes.FailedPrecondition, ReasonLossNotAccepted, "%v", loss).
+			with(keyLoss, loss.Name).with(keyConsequence, loss.Consequence).with(keyFix, loss.Fix)
 	case errors.As(err, &start):
 		if f := ofSystem(err, a); f != nil {
 			return f

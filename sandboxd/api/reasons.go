@@ -36,6 +36,7 @@ const (
 	ReasonSandboxRunning    = "SANDBOX_RUNNING"     // sandbox_id, status
 	ReasonStartFailed       = "START_FAILED"        // sandbox_id
 	ReasonRuntimeMissing    = "RUNTIME_UNAVAILABLE" // runtime
+	ReasonLossNotAccepted   = "LOSS_NOT_ACCEPTED"   // loss, consequence, fix, codebase_id or sandbox_id
 
 	// Commands.
 	ReasonCommandTimeout       = "COMMAND_TIMEOUT"        // command, timeout, sandbox_id
@@ -77,4 +78,8 @@ const (
 	keyField     = "field"
 	keyStatus    = "status"
 	keyRuntime   = "runtime"
+	keyLoss      = "loss" // its name
+	keyFix       = "fix"
+
+	keyConsequence = "consequence"
 )

@@ -95,6 +95,9 @@ func (s *Server) params(ctx context.Context, req *sandboxv1.CreateSandboxRequest
 			return p, err
 		}
 	}
+	if p.Confinement, err = confinementOf(req); err != nil {
+		return p, err
+	}
 	if p.Limits, err = limitsOf(req.GetResources()); err != nil {
 		return p, err
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/ingest"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 	"github.com/agentfense/agentfense/sandboxd/store"
@@ -29,13 +30,10 @@ type Config struct {
 	// Version is what GetInfo reports.
 	Version string
 	// Losses is the protection that this host cannot give.
-	Losses []Loss
+	Losses []host.Loss
 	Limits Limits
 	Log    *slog.Logger
 }
-
-// Loss is one protection that is missing.
-type Loss struct{ Name, Consequence, Fix string }
 
 // Limits bounds what one call may take. Zero fields mean the default.
 type Limits struct {
@@ -80,7 +78,6 @@ type Server struct {
 	sandboxv1.UnimplementedCodebaseServiceServer
 
 	cfg    Config
-	losses []*sandboxv1.Loss
 	health *health.Server
 	grpc   *grpc.Server
 	// tasks are goroutines that outlive the call that began them: they end
@@ -96,9 +93,6 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.filled()
 	s := &Server{cfg: cfg, health: health.NewServer()}
-	for _, l := range cfg.Losses {
-		s.losses = append(s.losses, &sandboxv1.Loss{Name: l.Name, Consequence: l.Consequence, Fix: l.Fix})
-	}
 	g := grpc.NewServer(
 		grpc.Creds(PeerCredentials{}),
 		grpc.MaxRecvMsgSize(cfg.Limits.Message),

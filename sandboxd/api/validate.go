@@ -9,7 +9,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/sandbox"
 )
 
 const (
@@ -25,6 +27,9 @@ const (
 	// maxExpiry keeps arithmetic on times sound.
 	maxExpiry = 100 * 365 * 24 * time.Hour
 )
+
+// seccompGroups are those that a sandbox may ask for beside core.
+var seccompGroups = []string{"debug"}
 
 // checkName checks a short text that is shown to people.
 func checkName(field, value string, most int) error {
@@ -71,6 +76,24 @@ func duration(field string, d *durationpb.Duration, most time.Duration) (time.Du
 	default:
 		return v, nil
 	}
+}
+
+// confinementOf checks what a request says of losses and seccomp groups.
+func confinementOf(req *sandboxv1.CreateSandboxRequest) (c sandbox.Confinement, err error) {
+	for _, name := range req.GetAcceptLosses() {
+		if !host.KnownName(name) {
+			return c, invalid("accept_losses", "%q is not the name of a loss", clip(name, maxLabelKey))
+		}
+	}
+	for _, name := range req.GetSeccompGroups() {
+		if !slices.Contains(seccompGroups, name) {
+			return c, invalid("seccomp_groups", "%q is none of %q", clip(name, maxLabelKey), seccompGroups)
+		}
+	}
+	unique := func(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
+	return sandbox.Confinement{
+		Groups: unique(req.GetSeccompGroups()), Accepted: unique(req.GetAcceptLosses()), Strict: req.GetStrict(),
+	}, nil
 }
 
 func limitsOf(w *sandboxv1.ResourceLimits) (runtime.Limits, error) {

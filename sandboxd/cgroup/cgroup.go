@@ -6,7 +6,7 @@
 // force: what the kernel lacks a controller for is a [*MissingError].
 //
 // Groups lie at /agentfense/NAME/ID in each hierarchy that is used. Only the
-// controllers that a sandbox's limits need are used for it: pids always.
+// controllers that a sandbox's limits need are used for it.
 package cgroup
 
 import (
@@ -74,8 +74,8 @@ func Open(name string) (*Tree, error) {
 	return &Tree{path: "/" + parent + "/" + name, driver: d}, nil
 }
 
-// New makes a group for the sandbox id. Pids must be set: no sandbox goes
-// without that limit.
+// New makes a group for the sandbox id. Limits that are zero are not set, pids
+// included: that a sandbox has one is the runtime's business.
 func (t *Tree) New(id string, l runtime.Limits) (Group, error) {
 	g, err := t.driver.create(t.path+"/"+id, l)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
@@ -23,15 +24,15 @@ func newV1() (*v1, error) {
 	if err != nil {
 		return nil, err
 	}
+	have := host.HaveCgroups()
 	d := &v1{}
 	for _, s := range all {
 		switch s.Name() {
 		case cgroup1.Pids, cgroup1.Memory, cgroup1.Cpu:
-			d.mounted = append(d.mounted, s)
+			if have.Has(string(s.Name())) { // the library looks for a directory only
+				d.mounted = append(d.mounted, s)
+			}
 		}
-	}
-	if d.only(cgroup1.Pids) == nil {
-		return nil, &MissingError{Controller: string(cgroup1.Pids)}
 	}
 	return d, nil
 }
@@ -58,6 +59,9 @@ func (d *v1) create(path string, l runtime.Limits) (Group, error) {
 			return nil, &MissingError{Controller: string(name)}
 		}
 	}
+	if len(needed) == 0 {
+		return &groupV1{}, nil
+	}
 	c, err := cgroup1.New(cgroup1.StaticPath(path), res, with(subsystems))
 	if err != nil {
 		_ = d.remove(path) // what New made before it failed
@@ -65,7 +69,7 @@ func (d *v1) create(path string, l runtime.Limits) (Group, error) {
 	}
 	g := &groupV1{c: c, memory: l.Memory > 0}
 	for _, name := range needed {
-		f, err := os.OpenFile(mountPoint+"/"+string(name)+path+"/tasks", os.O_WRONLY, 0)
+		f, err := os.OpenFile(host.CgroupRoot+"/"+string(name)+path+"/tasks", os.O_WRONLY, 0)
 		if err != nil {
 			return nil, errors.Join(err, g.Delete())
 		}
@@ -75,8 +79,12 @@ func (d *v1) create(path string, l runtime.Limits) (Group, error) {
 }
 
 func resourcesV1(l runtime.Limits) (*specs.LinuxResources, []cgroup1.Name) {
-	needed := []cgroup1.Name{cgroup1.Pids}
-	res := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &l.Pids}}
+	var needed []cgroup1.Name
+	res := &specs.LinuxResources{}
+	if l.Pids > 0 {
+		needed = append(needed, cgroup1.Pids)
+		res.Pids = &specs.LinuxPids{Limit: &l.Pids}
+	}
 	if l.Memory > 0 {
 		needed = append(needed, cgroup1.Memory)
 		res.Memory = &specs.LinuxMemory{Limit: &l.Memory}
@@ -102,13 +110,13 @@ func resourcesV1(l runtime.Limits) (*specs.LinuxResources, []cgroup1.Name) {
 // hasSwapAccounting tells whether v1 can count swap; without it there may
 // still be swap, which then is not bounded.
 func hasSwapAccounting() bool {
-	return unix.Access(mountPoint+"/memory/memory.memsw.limit_in_bytes", unix.F_OK) == nil
+	return unix.Access(host.CgroupRoot+"/memory/memory.memsw.limit_in_bytes", unix.F_OK) == nil
 }
 
 func (d *v1) list(path string) ([]string, error) {
 	var names []string
 	for _, s := range d.mounted {
-		entries, err := os.ReadDir(mountPoint + "/" + string(s.Name()) + path)
+		entries, err := os.ReadDir(host.CgroupRoot + "/" + string(s.Name()) + path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -146,7 +154,7 @@ func (d *v1) kill(path string) error {
 func (d *v1) remove(path string) error {
 	var errs []error
 	for _, s := range d.mounted {
-		err := os.Remove(mountPoint + "/" + string(s.Name()) + path)
+		err := os.Remove(host.CgroupRoot + "/" + string(s.Name()) + path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -155,7 +163,7 @@ func (d *v1) remove(path string) error {
 }
 
 type groupV1 struct {
-	c      cgroup1.Cgroup
+	c      cgroup1.Cgroup // nil: nothing is bounded
 	tasks  []*os.File
 	memory bool
 }
@@ -176,6 +184,9 @@ func (g *groupV1) OOMKills() (uint64, error) {
 }
 
 func (g *groupV1) Delete() error {
+	if g.c == nil {
+		return nil
+	}
 	for _, f := range g.tasks {
 		_ = f.Close()
 	}

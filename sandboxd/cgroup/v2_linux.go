@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/cgroups/v3/cgroup2"
 
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
@@ -16,17 +17,8 @@ type v2 struct {
 	controllers []string
 }
 
-func newV2() (*v2, error) {
-	root, err := cgroup2.Load("/")
-	if err != nil {
-		return nil, err
-	}
-	have, err := root.RootControllers()
-	if err != nil {
-		return nil, err
-	}
-	d := &v2{controllers: have}
-	return d, d.require("pids")
+func newV2() *v2 {
+	return &v2{controllers: host.HaveCgroups().Controllers}
 }
 
 func (d *v2) require(names ...string) error {
@@ -43,11 +35,11 @@ func (d *v2) create(path string, l runtime.Limits) (Group, error) {
 	if err := d.require(res.EnabledControllers()...); err != nil {
 		return nil, err
 	}
-	m, err := cgroup2.NewManager(mountPoint, path, res)
+	m, err := cgroup2.NewManager(host.CgroupRoot, path, res)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.Open(mountPoint + path)
+	dir, err := os.Open(host.CgroupRoot + path)
 	if err != nil {
 		return nil, errors.Join(err, m.Delete())
 	}
@@ -55,7 +47,10 @@ func (d *v2) create(path string, l runtime.Limits) (Group, error) {
 }
 
 func resourcesV2(l runtime.Limits) *cgroup2.Resources {
-	res := &cgroup2.Resources{Pids: &cgroup2.Pids{Max: l.Pids}}
+	res := &cgroup2.Resources{}
+	if l.Pids > 0 {
+		res.Pids = &cgroup2.Pids{Max: l.Pids}
+	}
 	if l.Memory > 0 {
 		var noSwap int64
 		res.Memory = &cgroup2.Memory{Max: &l.Memory, Swap: &noSwap}
@@ -82,7 +77,7 @@ func weightOf(shares int64) uint64 {
 }
 
 func (d *v2) list(path string) ([]string, error) {
-	entries, err := os.ReadDir(mountPoint + path)
+	entries, err := os.ReadDir(host.CgroupRoot + path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -109,7 +104,7 @@ func (d *v2) kill(path string) error {
 }
 
 func (d *v2) remove(path string) error {
-	err := os.Remove(mountPoint + path)
+	err := os.Remove(host.CgroupRoot + path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

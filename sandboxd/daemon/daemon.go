@@ -19,10 +19,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/agentfense/agentfense/landlock"
 	"github.com/agentfense/agentfense/policy"
 	"github.com/agentfense/agentfense/sandboxd/api"
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/ingest"
 	"github.com/agentfense/agentfense/sandboxd/runtime/native"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
@@ -74,6 +74,7 @@ type daemon struct {
 	cgroups   *cgroup.Tree
 	views     *view.Manager
 	runtime   *native.Runtime
+	losses    []host.Loss
 	sandboxes *sandbox.Registry
 	server    *api.Server
 	socket    *socket
@@ -233,9 +234,15 @@ func (d *daemon) cgroupName() string {
 }
 
 func (d *daemon) openSandboxes() (err error) {
+	if d.losses, err = host.Losses(); err != nil {
+		return err
+	}
+	for _, l := range d.losses {
+		d.opt.Log.Warn("this host lacks a protection", "loss", l.Name, "consequence", l.Consequence, "fix", l.Fix)
+	}
 	d.sandboxes, err = sandbox.Open(sandbox.Config{
 		Dir: d.opt.StateDir, Store: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime,
-		MaxPerOwner: d.opt.MaxSandboxes, Log: d.opt.Log,
+		MaxPerOwner: d.opt.MaxSandboxes, Losses: d.losses, Log: d.opt.Log,
 	})
 	if err == nil {
 		d.onClose(d.sandboxes.Close)
@@ -244,13 +251,9 @@ func (d *daemon) openSandboxes() (err error) {
 }
 
 func (d *daemon) openServer() error {
-	losses, err := d.losses()
-	if err != nil {
-		return err
-	}
 	cfg := api.Config{
 		Sandboxes: d.sandboxes, Store: d.store, Ingester: ingest.New(d.store),
-		Version: d.opt.Version, Losses: losses, Log: d.opt.Log,
+		Version: d.opt.Version, Losses: d.losses, Log: d.opt.Log,
 	}
 	if d.opt.AdminGroup != "" {
 		gid, err := groupID(d.opt.AdminGroup)
@@ -260,24 +263,11 @@ func (d *daemon) openServer() error {
 		cfg.AdminGroup = &gid
 	}
 	d.server = api.New(cfg)
+	var err error
 	if d.socket, err = d.listen(); err == nil {
 		d.onClose(d.socket.close)
 	}
 	return err
-}
-
-// losses is the protection that every sandbox asks for and this host lacks.
-func (d *daemon) losses() (list []api.Loss, err error) {
-	abi, err := landlock.HaveABI()
-	if err != nil {
-		return nil, err
-	}
-	_, lost := landlock.Compile(landlock.Request{}, abi)
-	for _, l := range lost {
-		d.opt.Log.Warn("this host lacks a protection", "loss", l.Name, "consequence", l.Consequence, "fix", l.Fix)
-		list = append(list, api.Loss(l))
-	}
-	return list, nil
 }
 
 // stop ends sandboxes and calls, side by side: a call that waits for a command

@@ -51,6 +51,9 @@ type Spec struct {
 	Limits Limits
 	// Groups names the seccomp groups that the filter allows.
 	Groups []string
+	// Lost names the losses, as package host does, that the sandbox starts
+	// with. What is not here and cannot be enforced fails Start.
+	Lost []string
 }
 
 // Limits bounds one sandbox. Zero means unlimited, but for Pids.
@@ -64,6 +67,9 @@ type Limits struct {
 	CPUShares int64
 	// Pids caps processes and threads together; zero means DefaultPids.
 	Pids int64
+	// Disk is how many bytes the sandbox's delta may take, those of its file
+	// system included; what goes over it fails with ENOSPC.
+	Disk int64
 }
 
 // DefaultPids is the cap on processes and threads of a sandbox that asks for

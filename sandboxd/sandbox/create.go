@@ -51,7 +51,8 @@ func doneCreation(s *Sandbox) *creation {
 // that still exists.
 //
 // A [LimitError] means that the owner has too many, a [PlanError] that policy
-// and snapshot do not go together, a *policy.RuleError that a rule is wrong.
+// and snapshot do not go together, a *policy.RuleError that a rule is wrong, a
+// [LossError] that this host cannot enforce what p asks for.
 func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 	if p.RequestID == "" {
 		return r.create(p)
@@ -89,6 +90,9 @@ func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 func (r *Registry) create(p Params) (_ *Sandbox, err error) {
 	pol, err := policy.Compile(p.Rules)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.checkLosses(p); err != nil {
 		return nil, err
 	}
 	if err := r.reserve(p.Owner); err != nil {

@@ -3,6 +3,8 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+
+	"github.com/agentfense/agentfense/sandboxd/host"
 )
 
 var (
@@ -38,6 +40,14 @@ type LimitError struct {
 
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("limit %s of %d is reached", e.Name, e.Limit)
+}
+
+// LossError means that this host lacks what the sandbox asks for, and that the
+// sandbox does not accept that.
+type LossError struct{ host.Loss }
+
+func (e *LossError) Error() string {
+	return fmt.Sprintf("this host lacks %s: %s. To fix it, %s; or accept the loss by its name", e.Name, e.Consequence, e.Fix)
 }
 
 // PlanError means that the policy cannot be laid over the snapshot.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/store"
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
@@ -170,6 +171,7 @@ type fixture struct {
 	views    *fakeViews
 	codebase string
 	limit    int
+	losses   []host.Loss
 }
 
 func newFixture(t *testing.T, change ...func(*fixture)) *fixture {
@@ -204,7 +206,7 @@ func (f *fixture) open() {
 	var err error
 	f.Registry, err = Open(Config{
 		Dir: f.dir, Store: ownUID{f.store}, Views: f.views, Runtime: f.runtime,
-		MaxPerOwner: f.limit, Log: slog.New(slog.DiscardHandler),
+		MaxPerOwner: f.limit, Losses: f.losses, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -33,6 +33,17 @@ type Params struct {
 	Mode CommitMode `json:"commit_mode"`
 	// RequestID makes creation idempotent for its owner; empty: it is not.
 	RequestID string `json:"request_id,omitempty"`
+	Confinement
+}
+
+// Confinement is what a sandbox asks for beside its policy and limits.
+type Confinement struct {
+	// Groups are seccomp groups beside core and those of the policy.
+	Groups []string `json:"seccomp_groups,omitempty"`
+	// Accepted names losses that the sandbox may start with.
+	Accepted []string `json:"accepted_losses,omitempty"`
+	// Strict means to start with no other loss at all.
+	Strict bool `json:"strict,omitempty"`
 }
 
 // Info is a sandbox at one moment. Its slices and maps are shared: they are

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/store"
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
@@ -39,7 +40,8 @@ type View interface {
 	Release()
 }
 
-// Config is what a registry works with. All but MaxPerOwner is needed.
+// Config is what a registry works with. All but MaxPerOwner and Losses is
+// needed.
 type Config struct {
 	// Dir is the state directory; sandboxes and trash are made below it.
 	Dir     string
@@ -49,7 +51,9 @@ type Config struct {
 	// MaxPerOwner caps the sandboxes of one owner, running or not; zero means
 	// no limit. Going over it is a LimitError.
 	MaxPerOwner int
-	Log         *slog.Logger
+	// Losses are what this host cannot enforce.
+	Losses []host.Loss
+	Log    *slog.Logger
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/agentfense/agentfense/policy"
@@ -48,6 +49,9 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 		return nil, err
 	}
 	info := s.Info()
+	if err := s.reg.checkLosses(info.Params); err != nil {
+		return nil, err // it was made on a host that could
+	}
 	if err := s.makeUpper(info); err != nil {
 		return nil, err
 	}
@@ -90,17 +94,20 @@ func (s *Sandbox) spec(info Info, v View) runtime.Spec {
 		View:   v.Path(),
 		Plan:   s.plan,
 		Limits: info.Limits,
-		Groups: groups(s.pol),
+		Groups: info.groups(s.pol),
+		Lost:   s.reg.lost(info.Params),
 	}
 }
 
-// groups are the seccomp groups of a policy. Whoever may rewrite the whole
+// groups are the seccomp groups of a sandbox. Whoever may rewrite the whole
 // codebase debugs it as well; that reaches no further than the sandbox.
-func groups(pol *policy.Policy) []string {
+func (i Info) groups(pol *policy.Policy) []string {
+	all := append([]string{"core"}, i.Groups...)
 	if pol.Root().Creates().Level == policy.Write {
-		return []string{"core", "debug"}
+		all = append(all, "debug")
 	}
-	return []string{"core"}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // move makes the transition that allows has checked, and saves the record.

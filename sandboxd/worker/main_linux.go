@@ -82,18 +82,21 @@ func setUp(conn *Conn) error {
 	return failed(StageServe, "exec", execSelf(NameInit))
 }
 
-// confine applies Landlock, as far as the kernel has it, and then seccomp. The
-// daemon reports what the kernel lacks.
+// confine applies Landlock, as far as the kernel has it, and then seccomp. A
+// sandbox goes without one of them only if the daemon said so.
 func confine(s *Setup) error {
 	abi, err := landlock.HaveABI()
 	if err != nil {
 		return failed(StageConfine, "landlock", err)
 	}
-	if abi > 0 {
+	if abi > 0 || !s.NoLandlock {
 		set, _ := landlock.Compile(landlock.Request{Writable: s.Writable, Files: s.Files}, abi)
 		if err := landlock.Apply(set); err != nil {
 			return failed(StageConfine, "landlock", err)
 		}
+	}
+	if s.Filter == "" {
+		return nil
 	}
 	return failed(StageConfine, "seccomp", install.Thread([]byte(s.Filter)))
 }

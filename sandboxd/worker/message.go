@@ -43,8 +43,11 @@ type Setup struct {
 	UID uint32
 	// TmpSize, ShmSize and HomeSize cap the private file systems, in bytes.
 	TmpSize, ShmSize, HomeSize int64
-	// Filter is the compiled seccomp program.
+	// Filter is the compiled seccomp program. Empty means none: the kernel has
+	// no seccomp, and the sandbox was to start without.
 	Filter string
+	// NoLandlock says the same of Landlock.
+	NoLandlock bool
 }
 
 // Ready says that the worker serves.
@@ -165,6 +168,7 @@ func (m *Setup) fields(c *codec) {
 	c.int(&m.ShmSize)
 	c.int(&m.HomeSize)
 	c.str(&m.Filter)
+	c.bool(&m.NoLandlock)
 }
 
 func (*Ready) fields(*codec) {}

@@ -17,11 +17,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/agentfense/agentfense/landlock"
 	"github.com/agentfense/agentfense/landlock/seccomp"
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/worker"
 )
@@ -86,9 +89,12 @@ func New(cfg Config) *Runtime {
 func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	filter, err := r.filters.compile(spec.Groups)
-	if err != nil {
-		return nil, err
+	var filter seccomp.Program
+	if !slices.Contains(spec.Lost, host.LossSeccomp) {
+		var err error
+		if filter, err = r.filters.compile(spec.Groups); err != nil {
+			return nil, err
+		}
 	}
 	root, err := r.roots.acquire(rootKey{uid: spec.UID, output: hasOutput(spec.Plan)})
 	if err != nil {
@@ -99,12 +105,7 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 			return nil, err
 		}
 	}
-	limits := spec.Limits
-	if limits.Pids == 0 {
-		limits.Pids = runtime.DefaultPids
-	}
-	limits.Pids += worker.Threads // its own, whatever the sandbox does
-	group, err := r.cfg.Cgroups.New(spec.ID, limits)
+	group, err := r.cfg.Cgroups.New(spec.ID, limitsOf(spec))
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +123,26 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 	return i, nil
 }
 
+// limitsOf returns what the sandbox's group is to enforce.
+func limitsOf(spec runtime.Spec) runtime.Limits {
+	l := spec.Limits
+	if l.Pids == 0 {
+		l.Pids = runtime.DefaultPids
+	}
+	l.Pids += worker.Threads // its own, whatever the sandbox does
+	for _, lost := range spec.Lost {
+		switch lost {
+		case host.LossPids:
+			l.Pids = 0
+		case host.LossMemory:
+			l.Memory = 0
+		case host.LossCPU:
+			l.CPUQuota, l.CPUShares = 0, 0
+		}
+	}
+	return l
+}
+
 func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) *worker.Setup {
 	s := &worker.Setup{
 		Root:      root,
@@ -134,6 +155,8 @@ func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) 
 		ShmSize:   r.cfg.ShmSize,
 		HomeSize:  r.cfg.HomeSize,
 		Filter:    string(filter),
+
+		NoLandlock: slices.Contains(spec.Lost, landlock.LossLandlock),
 	}
 	if !spec.Plan.ReadOnly() {
 		s.Dir = spec.Dir
