@@ -29,3 +29,13 @@ func HaveABI() (int, error) {
 	}
 	return min(abi, NewestABI), nil
 }
+
+// Errata returns the fixes that the kernel says it has, as a set of bits; 0
+// where it cannot say.
+func Errata() int {
+	errata, err := llsyscall.LandlockGetErrata()
+	if err != nil {
+		return 0
+	}
+	return errata
+}

@@ -71,7 +71,7 @@ The daemon is found at --endpoint, else at $` + endpointEnv + `, else at
 		a.psCommand(), a.startCommand(), a.stopCommand(), a.rmCommand(),
 		a.diffCommand(), a.commitCommand(),
 		a.codebaseCommand(), a.policyCommand(),
-		a.infoCommand(), a.versionCommand(),
+		a.doctorCommand(), a.infoCommand(), a.versionCommand(),
 	)
 	return root
 }

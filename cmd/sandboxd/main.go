@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/agentfense/agentfense/sandboxd/daemon"
+	"github.com/agentfense/agentfense/sandboxd/host"
 )
 
 // version is set by the build.
@@ -52,7 +53,7 @@ func (f *flags) command() *cobra.Command {
 		RunE:          func(*cobra.Command, []string) error { return f.run() },
 	}
 	o, fl := &f.options, cmd.Flags()
-	fl.StringVar(&o.StateDir, "state-dir", "/var/lib/agentfense", "directory of all that lasts")
+	fl.StringVar(&o.StateDir, "state-dir", host.DefaultStateDir, "directory of all that lasts")
 	fl.StringVar(&o.RunDir, "run-dir", "/run/agentfense", "directory of sockets and mount points")
 	fl.StringVar(&o.Listen, "listen", "", "socket, as unix:///path (default api.sock in the run directory)")
 	fl.StringVar(&f.mode, "listen-mode", "0660", "permission bits of the socket; 0666 lets every user in")
@@ -61,7 +62,7 @@ func (f *flags) command() *cobra.Command {
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	fl.DurationVar(&o.ViewIdle, "view-idle", time.Minute, "how long an unused view stays mounted")
-	fl.Uint32Var(&o.UIDBase, "uid-base", daemon.DefaultUIDBase, "first of 1048576 uids for views and sandboxes that nothing else may use")
+	fl.Uint32Var(&o.UIDBase, "uid-base", host.DefaultUIDBase, "first of 1048576 uids for views and sandboxes that nothing else may use")
 	fl.StringSliceVar(&o.Toolchains, "toolchain", nil, "directory of the host that every sandbox sees, read-only (may be repeated)")
 	fl.IntVar(&o.MaxSandboxes, "max-sandboxes", 4096, "most sandboxes of one user; 0 is no limit")
 	return cmd

@@ -60,9 +60,6 @@ type Options struct {
 }
 
 const (
-	// DefaultUIDBase begins a range that no distribution uses.
-	DefaultUIDBase = 0x70000000
-	uidCount       = 1 << 20
 	// stopPatience is how long calls may take to end once their sandboxes have.
 	stopPatience = 500 * time.Millisecond
 )
@@ -180,7 +177,7 @@ func (d *daemon) freshDir(path string) error {
 
 func (d *daemon) openStore() (err error) {
 	d.store, err = store.Open(filepath.Join(d.opt.StateDir, "store"), store.Options{
-		ViewGID: d.opt.UIDBase, UIDBase: d.opt.UIDBase + 1, UIDCount: uidCount - 1,
+		ViewGID: d.opt.UIDBase, UIDBase: d.opt.UIDBase + 1, UIDCount: host.UIDCount - 1,
 	})
 	if err == nil {
 		d.onClose(d.store.Close)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/agentfense/agentfense/sandboxd/host"
 )
 
 // isolated says, with our process id, that Isolate has done its work.
@@ -71,13 +73,14 @@ func CheckRights() error {
 		return err
 	}
 	missing = append(missing, lacking(effective)...)
-	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err != nil {
+	if err := host.HaveFUSE(); err != nil {
 		missing = append(missing, fmt.Sprintf("/dev/fuse (%v): load the fuse module, or pass the device into the container", err))
-	} else {
-		f.Close()
 	}
-	if err := haveCgroups(); err != nil {
-		missing = append(missing, err.Error())
+	switch groups := host.HaveCgroups(); {
+	case groups.Version == 0:
+		missing = append(missing, "cgroups: nothing is mounted on "+host.CgroupRoot)
+	case groups.ReadOnly:
+		missing = append(missing, "cgroups: "+host.CgroupRoot+" is mounted read-only")
 	}
 	if len(missing) > 0 {
 		return &RightsError{missing}
@@ -108,22 +111,6 @@ func effectiveCaps() (uint64, error) {
 		}
 	}
 	return 0, fmt.Errorf("cannot read capabilities: no CapEff in /proc/self/status")
-}
-
-// haveCgroups looks for a cgroup hierarchy that can be written.
-func haveCgroups() error {
-	const root = "/sys/fs/cgroup"
-	var st unix.Statfs_t
-	if err := unix.Statfs(root, &st); err != nil {
-		return fmt.Errorf("%s (%w)", root, err)
-	}
-	if st.Type != unix.CGROUP2_SUPER_MAGIC && st.Type != unix.TMPFS_MAGIC {
-		return fmt.Errorf("cgroups: nothing is mounted on %s", root)
-	}
-	if st.Type == unix.CGROUP2_SUPER_MAGIC && st.Flags&unix.ST_RDONLY != 0 {
-		return fmt.Errorf("cgroups: %s is mounted read-only", root)
-	}
-	return nil
 }
 
 // RaiseFiles raises the limit on open files as far as it goes, and returns it.

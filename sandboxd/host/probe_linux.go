@@ -140,3 +140,17 @@ func HaveDisk() error {
 	_, err := Mkfs()
 	return err
 }
+
+// namespaces that every sandbox gets of its own.
+var namespaces = []string{"mnt", "pid", "net", "ipc", "uts", "cgroup"}
+
+// lacksNamespaces returns the kinds of namespaces that the kernel has not.
+func lacksNamespaces() []string {
+	var missing []string
+	for _, name := range namespaces {
+		if _, err := os.Lstat("/proc/self/ns/" + name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}

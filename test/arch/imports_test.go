@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"sandboxd/api":            {"sandboxd/...", "policy", "proto/..."},
 	"sandboxd/daemon":         {"sandboxd/...", "policy", "landlock/...", "ebpf/..."},
 
-	"cmd/sandboxd":          {"sandboxd/daemon"},
+	"cmd/sandboxd":          {"sandboxd/daemon", "sandboxd/host"},
 	"cmd/agentfense":        {"policy", "proto/...", "sandboxd/host"},
 	"cmd/agentfense-view":   {"sandboxd/view/process"},
 	"cmd/agentfense-worker": {"landlock/...", "sandboxd/worker"},
