@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/pipe"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
@@ -53,8 +54,8 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 			j.release()
 		}
 	}()
-	pipe := func(ours, their **os.File, daemonReads bool) error {
-		o, t, err := newPipe(daemonReads)
+	connect := func(ours, their **os.File, daemonReads bool) error {
+		o, t, err := pipe.New(daemonReads)
 		if err == nil {
 			*ours, *their = o, t
 			theirs = append(theirs, t)
@@ -62,14 +63,14 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 		return err
 	}
 	spec := cmd.spec
-	if err := pipe(&j.stdout, &spec.Stdout, true); err != nil {
+	if err := connect(&j.stdout, &spec.Stdout, true); err != nil {
 		return nil, err
 	}
-	if err := pipe(&j.stderr, &spec.Stderr, true); err != nil {
+	if err := connect(&j.stderr, &spec.Stderr, true); err != nil {
 		return nil, err
 	}
 	if wantStdin || len(cmd.stdin) > 0 {
-		if err := pipe(&j.stdin, &spec.Stdin, false); err != nil {
+		if err := connect(&j.stdin, &spec.Stdin, false); err != nil {
 			return nil, err
 		}
 	}
@@ -176,7 +177,7 @@ func (j *job) pump(f *os.File, sink func([]byte) error) error {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			f.SetReadDeadline(time.Time{})
-			eof, err := rest(f, buf, sink)
+			eof, err := pipe.Rest(f, buf, sink)
 			if eof {
 				f.Close()
 			} else {
@@ -202,7 +203,7 @@ func (j *job) leave(f *os.File) {
 	ended := j.cmd.run.Done()
 	j.server.tasks.Go(func() {
 		defer uncount()
-		discardAll(f, ended)
+		pipe.Discard(f, ended)
 	})
 }
 

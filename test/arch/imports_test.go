@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"sandboxd/cgroup":         {"sandboxd/host", "sandboxd/runtime"},
 	"sandboxd/runtime/native": {"policy", "delta", "landlock/...", "sandboxd/host", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
 	"sandboxd/runtime/docker": {"policy", "delta", "landlock/...", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
+	"sandboxd/pipe":           {},
 	"sandboxd/sandbox":        {"policy", "delta", "landlock", "sandboxd/host", "sandboxd/runtime", "sandboxd/store/...", "sandboxd/view"},
 	"sandboxd/audit":          {"ebpf", "policy"},
 	"sandboxd/api":            {"sandboxd/...", "policy", "proto/..."},

@@ -1,4 +1,8 @@
-package api
+// Package pipe reads what commands write: pipes between the daemon and a sandbox.
+//
+// The far end is a hostile process's. Nothing here waits for it without end,
+// and nothing grows with what it writes.
+package pipe
 
 import (
 	"errors"
@@ -9,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newPipe returns a pipe between the daemon and a command. Only the daemon's
+// New returns a pipe between the daemon and a command. Only the daemon's
 // end is non-blocking: that is a property of the open file, and a command does
 // not expect it of its standard streams.
-func newPipe(daemonReads bool) (ours, theirs *os.File, err error) {
+func New(daemonReads bool) (ours, theirs *os.File, err error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return nil, nil, fmt.Errorf("cannot make a pipe: %w", err)
@@ -29,9 +33,9 @@ func newPipe(daemonReads bool) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(our), "pipe"), os.NewFile(uintptr(their), "pipe"), nil
 }
 
-// rest gives sink what is in a pipe now, without waiting for more, and reports
+// Rest gives sink what is in a pipe now, without waiting for more, and reports
 // whether every writer has closed it.
-func rest(f *os.File, buf []byte, sink func([]byte) error) (eof bool, err error) {
+func Rest(f *os.File, buf []byte, sink func([]byte) error) (eof bool, err error) {
 	left, err := readable(f)
 	for err == nil && left > 0 {
 		var n int
@@ -84,8 +88,8 @@ func readNow(f *os.File, buf []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// discardAll reads a pipe until every writer has closed it or done is closed.
-func discardAll(f *os.File, done <-chan struct{}) {
+// Discard reads a pipe until every writer has closed it or done is closed.
+func Discard(f *os.File, done <-chan struct{}) {
 	defer f.Close()
 	eof := make(chan struct{})
 	go func() {
