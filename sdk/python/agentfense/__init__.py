@@ -12,18 +12,25 @@ Every error is a :class:`SandboxError`.
 
 from . import _channel  # isort: skip  # noqa: F401  (first, before gRPC is imported)
 from ._async._exec import AsyncExecStream
+from ._async._files import AsyncFileWatch
 from ._async.client import AsyncSandboxClient
+from ._async.files import AsyncSandboxFiles
+from ._async.process import AsyncProcess, AsyncPty
 from ._async.sandbox import AsyncSandbox
+from ._async.session import AsyncSandboxSession
+from ._enums import FileEventKind, SessionStatus
 from ._errors import (
     CodebaseError,
     CodebaseNotFoundError,
     CommandExecutionError,
     CommandTimeoutError,
+    ConflictError,
     ConnectionError,
     FileNotFoundError,
     InvalidConfigurationError,
     NotSupportedError,
     PermissionDeniedError,
+    ProcessNotFoundError,
     ResourceLimitExceededError,
     SandboxError,
     SandboxNotFoundError,
@@ -35,8 +42,12 @@ from ._errors import (
 )
 from ._presets import extend_preset, get_preset, list_presets, register_preset
 from ._sync._exec import ExecStream
+from ._sync._files import FileWatch
 from ._sync.client import SandboxClient
+from ._sync.files import SandboxFiles
+from ._sync.process import Process, Pty
 from ._sync.sandbox import Sandbox
+from ._sync.session import SandboxSession
 from ._types import (
     Change,
     Codebase,
@@ -59,19 +70,23 @@ from ._types import (
     SandboxInfo,
     SandboxStatus,
     ServerInfo,
-    Session,
-    SessionStatus,
     Skipped,
     SkipReason,
     UploadResult,
 )
+from ._work import FileEvent, ProcessInfo, Progress, Session
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AsyncExecStream",
+    "AsyncFileWatch",
+    "AsyncProcess",
+    "AsyncPty",
     "AsyncSandbox",
     "AsyncSandboxClient",
+    "AsyncSandboxFiles",
+    "AsyncSandboxSession",
     "Change",
     "Codebase",
     "CodebaseError",
@@ -80,13 +95,17 @@ __all__ = [
     "CommandTimeoutError",
     "CommitMode",
     "CommitResult",
+    "ConflictError",
     "ConnectionError",
     "Denial",
     "ExecChunk",
     "ExecResult",
     "ExecStream",
+    "FileEvent",
+    "FileEventKind",
     "FileInfo",
     "FileNotFoundError",
+    "FileWatch",
     "IngestSummary",
     "InvalidConfigurationError",
     "Kind",
@@ -97,6 +116,11 @@ __all__ = [
     "Permission",
     "PermissionDeniedError",
     "PermissionRule",
+    "Process",
+    "ProcessInfo",
+    "ProcessNotFoundError",
+    "Progress",
+    "Pty",
     "ResourceLimitExceededError",
     "ResourceLimits",
     "RuleRef",
@@ -104,9 +128,11 @@ __all__ = [
     "Sandbox",
     "SandboxClient",
     "SandboxError",
+    "SandboxFiles",
     "SandboxInfo",
     "SandboxNotFoundError",
     "SandboxNotRunningError",
+    "SandboxSession",
     "SandboxStatus",
     "ServerInfo",
     "Session",

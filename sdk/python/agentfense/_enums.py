@@ -102,3 +102,15 @@ class SkipReason(_Word):
     HARD_LINK_TO_HIDDEN = "hard_link_to_hidden"
     NAME_TOO_LONG = "name_too_long"
     OTHER = "other"
+
+
+class FileEventKind(_Word):
+    """What happened to a file of a watched directory."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+    REMOVED = "removed"
+    # Permissions or times changed.
+    ATTRIBUTES = "attributes"
+    # Changes came faster than they were read: look at the directory again.
+    OVERFLOW = "overflow"

@@ -13,8 +13,10 @@ ordinary ``except TimeoutError`` catches it::
     +-- CommandExecutionError
     +-- SandboxNotFoundError        (also LookupError)
     +-- SandboxNotRunningError
+    +-- ProcessNotFoundError        (also LookupError)
     +-- CodebaseError
     |   +-- CodebaseNotFoundError   (also LookupError)
+    |   +-- ConflictError
     |   +-- FileNotFoundError       (also builtins.FileNotFoundError)
     |   +-- UploadError
     +-- SessionError
@@ -26,18 +28,20 @@ All of them survive pickling, attributes included.
 
 import builtins
 import errno
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Sequence
 
 __all__ = [
     "CodebaseError",
     "CodebaseNotFoundError",
     "CommandExecutionError",
     "CommandTimeoutError",
+    "ConflictError",
     "ConnectionError",
     "FileNotFoundError",
     "InvalidConfigurationError",
     "NotSupportedError",
     "PermissionDeniedError",
+    "ProcessNotFoundError",
     "ResourceLimitExceededError",
     "SandboxError",
     "SandboxNotFoundError",
@@ -207,6 +211,21 @@ class SandboxNotRunningError(SandboxError):
         self.current_status = current_status
 
 
+class ProcessNotFoundError(SandboxError, LookupError):
+    """No process of the caller has this id, or it ended too long ago."""
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        process_id: str = "",
+    ) -> None:
+        super().__init__(message, details, grpc_code)
+        self.process_id = process_id
+
+
 class CodebaseError(SandboxError):
     """Something about a codebase; the root of the errors below it."""
 
@@ -224,6 +243,25 @@ class CodebaseError(SandboxError):
 
 class CodebaseNotFoundError(CodebaseError, LookupError):
     """No codebase of the caller has this id."""
+
+
+class ConflictError(CodebaseError):
+    """What the sandbox changed was changed elsewhere too; nothing was applied.
+
+    ``paths`` are the first of them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        details: Details = None,
+        grpc_code: Optional[int] = None,
+        *,
+        codebase_id: str = "",
+        paths: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, details, grpc_code, codebase_id=codebase_id)
+        self.paths = list(paths)
 
 
 class FileNotFoundError(CodebaseError, builtins.FileNotFoundError):

@@ -1,5 +1,6 @@
 """From the status of a failed call to the exception that it means. Pure."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
@@ -22,6 +23,7 @@ class About:
     sandbox_id: str = ""
     codebase_id: str = ""
     session_id: str = ""
+    process_id: str = ""
     path: str = ""
     # "read", "write", "upload", ...
     operation: str = ""
@@ -190,6 +192,16 @@ def _codebase(f: Failure) -> errors.SandboxError:
     )
 
 
+def _conflict(f: Failure) -> errors.SandboxError:
+    try:
+        paths = [str(path) for path in json.loads(f.get("paths", "[]"))]
+    except (ValueError, TypeError):
+        # A list that was too long is cut.
+        paths = []
+    codebase_id = f.get("codebase_id", f.about.codebase_id)
+    return errors.ConflictError(f.message, f.details, f.code, codebase_id=codebase_id, paths=paths)
+
+
 def _no_session(f: Failure) -> errors.SandboxError:
     return errors.SessionNotFoundError(
         f.message, f.details, f.code, session_id=f.get("session_id", f.about.session_id)
@@ -202,10 +214,18 @@ def _session_closed(f: Failure) -> errors.SandboxError:
     )
 
 
+def _no_process(f: Failure) -> errors.SandboxError:
+    return errors.ProcessNotFoundError(
+        f.message, f.details, f.code, process_id=f.get("process_id", f.about.process_id)
+    )
+
+
 def _missing(f: Failure) -> errors.SandboxError:
     """NOT_FOUND without a reason that we know: the most special thing named is missing."""
     if f.about.session_id:
         return _no_session(f)
+    if f.about.process_id:
+        return _no_process(f)
     if f.about.path and f.about.operation != "upload":
         return _no_file(f)
     if f.about.sandbox_id:
@@ -243,7 +263,7 @@ _BY_REASON: Dict[str, Build] = {
     "COMMAND_NOT_EXECUTABLE": _not_executable,
     "COMMAND_NOT_FOUND": _no_command,
     "COMMAND_TIMEOUT": _timeout,
-    "COMMIT_CONFLICT": _codebase,
+    "COMMIT_CONFLICT": _conflict,
     "COMMIT_FAILED": _codebase,
     "DIRECTORY_MISMATCH": _upload,
     "DIRECTORY_NOT_FOUND": _upload,
@@ -254,6 +274,7 @@ _BY_REASON: Dict[str, Build] = {
     "NOT_A_DIRECTORY": _codebase,
     "NOT_A_FILE": _codebase,
     "PERMISSION_DENIED": _denied,
+    "PROCESS_NOT_FOUND": _no_process,
     "RUNTIME_UNAVAILABLE": _not_supported,
     "SANDBOX_NOT_FOUND": _no_sandbox,
     "SANDBOX_NOT_RUNNING": _not_running,

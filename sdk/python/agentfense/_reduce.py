@@ -16,26 +16,38 @@ STDOUT, STDERR = "stdout", "stderr"
 class ExecReducer:
     """The messages of ExecStream become chunks and, at the end, a result.
 
-    ``keep=False`` forgets the output as it goes, so a stream of any length
-    costs no memory.
+    ``limit`` is how many bytes of each stream it keeps for the result; 0 forgets
+    the output as it goes, so a stream of any length costs no memory.
     """
 
-    def __init__(self, command: Command, keep: bool = True) -> None:
+    def __init__(self, command: Command, limit: Optional[int] = None) -> None:
         self._command = command
-        self._keep = keep
+        self._limit = limit
         self._output: Dict[str, List[bytes]] = {STDOUT: [], STDERR: []}
+        self._kept = {STDOUT: 0, STDERR: 0}
+        self._truncated = False
         self._exit: Optional[sb.ExecExit] = None
 
-    def feed(self, message: sb.ExecOutput) -> Optional[ExecChunk]:
+    def feed(self, message: sb.ExecOutput, keep: bool = True) -> Optional[ExecChunk]:
         """Takes one message in; returns its output, None if it carries none."""
         if message.HasField("exit"):
             self._exit = message.exit
+        self._truncated = self._truncated or message.lost > 0
         if not message.data:
             return None
         stream = STDERR if message.type == sb.ExecOutput.OUTPUT_TYPE_STDERR else STDOUT
-        if self._keep:
-            self._output[stream].append(message.data)
+        if keep:
+            self._keep(stream, message.data)
         return ExecChunk(message.data, stream)
+
+    def _keep(self, stream: str, data: bytes) -> None:
+        if self._limit is not None:
+            room = self._limit - self._kept[stream]
+            self._truncated = self._truncated or (self._limit > 0 and len(data) > room)
+            data = data[:room]
+        if data:
+            self._output[stream].append(data)
+            self._kept[stream] += len(data)
 
     @property
     def exit_code(self) -> Optional[int]:
@@ -50,6 +62,7 @@ class ExecReducer:
             self._command,
             b"".join(self._output[STDOUT]),
             b"".join(self._output[STDERR]),
+            self._truncated,
         )
 
 

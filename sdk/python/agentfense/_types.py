@@ -33,9 +33,6 @@ from ._enums import (
     SandboxStatus as SandboxStatus,
 )
 from ._enums import (
-    SessionStatus as SessionStatus,
-)
-from ._enums import (
     SkipReason as SkipReason,
 )
 from ._errors import CommandExecutionError, InvalidConfigurationError, PermissionDeniedError
@@ -95,8 +92,9 @@ class ResourceLimits:
     cpu_shares: Optional[int] = None
     # Processes and threads together.
     pids_limit: Optional[int] = None
-    # Not known to any server yet: NotSupportedError where they are set.
-    timeout: Optional[float] = None
+    # Seconds that one command may run; its own timeout can only be shorter.
+    timeout: Union[int, float, timedelta, None] = None
+    # Bytes that the delta may hold.
     disk_bytes: Optional[int] = None
 
 
@@ -235,7 +233,15 @@ class SandboxInfo:
     snapshot: str = ""
     # Why the status is ERROR, or why the sandbox stopped by itself.
     status_reason: str = ""
+    # Protection that was asked for and that the host cannot give.
     losses: List[Loss] = field(default_factory=list)
+    # Losses that the request accepted by name.
+    accepted_losses: List[str] = field(default_factory=list)
+    # It starts with no loss at all but the accepted ones.
+    strict: bool = False
+    # Destroyed after this long without a call and without a command.
+    idle_timeout: Optional[timedelta] = None
+    seccomp_groups: List[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -312,16 +318,6 @@ class UploadResult:
     size: int
     # SHA-256, 64 hex digits.
     checksum: str
-
-
-@dataclass(frozen=True)
-class Session:
-    id: str
-    sandbox_id: str
-    status: SessionStatus
-    shell: str = ""
-    created_at: Optional[datetime] = None
-    closed_at: Optional[datetime] = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from . import _types as t
-from ._errors import InvalidConfigurationError, NotSupportedError
+from ._errors import InvalidConfigurationError
 from ._gen import codebase_pb2 as cb
 from ._gen import common_pb2 as common
 from ._gen import sandbox_pb2 as sb
@@ -16,24 +16,16 @@ from ._gen import sandbox_pb2 as sb
 Seconds = Union[int, float, timedelta, None]
 Bytes = Union[str, bytes]
 
-_PERMISSION: Dict[t.Permission, "common.Permission"] = {
+PERMISSION: Dict[t.Permission, "common.Permission"] = {
     t.Permission.NONE: common.PERMISSION_NONE,
     t.Permission.VIEW: common.PERMISSION_VIEW,
     t.Permission.READ: common.PERMISSION_READ,
     t.Permission.WRITE: common.PERMISSION_WRITE,
 }
-_PATTERN: Dict[t.PatternType, "common.PatternType"] = {
+PATTERN: Dict[t.PatternType, "common.PatternType"] = {
     t.PatternType.GLOB: common.PATTERN_TYPE_GLOB,
     t.PatternType.DIRECTORY: common.PATTERN_TYPE_DIRECTORY,
     t.PatternType.FILE: common.PATTERN_TYPE_FILE,
-}
-_RUNTIME: Dict[t.RuntimeType, "sb.RuntimeType"] = {
-    t.RuntimeType.BWRAP: sb.RUNTIME_TYPE_BWRAP,
-    t.RuntimeType.DOCKER: sb.RUNTIME_TYPE_DOCKER,
-}
-_COMMIT_MODE: Dict[t.CommitMode, "sb.CommitMode"] = {
-    t.CommitMode.MANUAL: sb.COMMIT_MODE_MANUAL,
-    t.CommitMode.ON_EXEC: sb.COMMIT_MODE_ON_EXEC,
 }
 _STATUS = {
     sb.SANDBOX_STATUS_PENDING: t.SandboxStatus.PENDING,
@@ -64,8 +56,8 @@ def _back(forward: Dict[K, V]) -> Dict[V, K]:
     return {v: k for k, v in forward.items()}
 
 
-_PERMISSION_BACK = _back(_PERMISSION)
-_PATTERN_BACK = _back(_PATTERN)
+_PERMISSION_BACK = _back(PERMISSION)
+_PATTERN_BACK = _back(PATTERN)
 
 
 # Simple values.
@@ -103,11 +95,11 @@ def path_bytes(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
     return data
 
 
-def _set_duration(target: Duration, value: float) -> None:
+def set_duration(target: Duration, value: float) -> None:
     target.FromNanoseconds(round(value * 1e9))
 
 
-def _time(message: object, name: str) -> Optional[datetime]:
+def time_of(message: object, name: str) -> Optional[datetime]:
     if not message.HasField(name):  # type: ignore[attr-defined]
         return None
     stamp: Timestamp = getattr(message, name)
@@ -115,97 +107,15 @@ def _time(message: object, name: str) -> Optional[datetime]:
     return epoch + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
-def _duration(value: Duration) -> timedelta:
+def duration(value: Duration) -> timedelta:
     return timedelta(seconds=value.seconds, microseconds=value.nanos / 1000)
 
 
-# Requests.
-
-
-def rules_out(rules: Iterable[t.PermissionRule]) -> List[common.PermissionRule]:
-    return [
-        common.PermissionRule(
-            pattern=rule.pattern,
-            type=_PATTERN[rule.type],
-            permission=_PERMISSION[rule.permission],
-            priority=rule.priority,
-            preset=rule.preset,
-        )
-        for rule in rules
-    ]
-
-
-def limits_out(limits: t.ResourceLimits) -> common.ResourceLimits:
-    for name in ("timeout", "disk_bytes"):
-        if getattr(limits, name) is not None:
-            raise NotSupportedError(f"ResourceLimits.{name} is not supported yet")
-    return common.ResourceLimits(
-        memory_bytes=limits.memory_bytes,
-        cpu_quota=limits.cpu_quota,
-        cpu_shares=limits.cpu_shares,
-        pids_limit=limits.pids_limit,
-    )
-
-
-def create_sandbox(
-    codebase_id: str,
-    rules: Iterable[t.PermissionRule],
-    *,
-    runtime: t.RuntimeType = t.RuntimeType.BWRAP,
-    image: Optional[str] = None,
-    resources: Optional[t.ResourceLimits] = None,
-    labels: Optional[Dict[str, str]] = None,
-    expires_in: Seconds = None,
-    commit_mode: t.CommitMode = t.CommitMode.MANUAL,
-    request_id: str = "",
-    start: bool = False,
-) -> sb.CreateSandboxRequest:
-    request = sb.CreateSandboxRequest(
-        codebase_id=codebase_id,
-        permissions=rules_out(rules),
-        labels=labels,
-        runtime=_RUNTIME[t.RuntimeType.of(runtime)],
-        image=image,
-        resources=limits_out(resources) if resources else None,
-        commit_mode=_COMMIT_MODE[t.CommitMode.of(commit_mode)],
-        request_id=request_id,
-        start=start,
-    )
-    life = seconds(expires_in, "expires_in")
-    if life is not None:
-        _set_duration(request.expires_in, life)
-    return request
-
-
-# Bytes that a result holds of each stream; exec_stream has no limit.
-OUTPUT_LIMIT = 8 << 20
-
-
-def exec_request(
-    sandbox_id: str,
-    command: t.Command,
-    *,
-    stdin: Optional[Bytes] = None,
-    env: Optional[Dict[str, str]] = None,
-    workdir: Optional[str] = None,
-    timeout: Optional[float] = None,
-) -> sb.ExecRequest:
-    request = sb.ExecRequest(
-        sandbox_id=sandbox_id, env=env, workdir=workdir, output_limit=OUTPUT_LIMIT
-    )
-    if isinstance(command, str):
-        request.command = command
-    elif isinstance(command, (bytes, bytearray)):
-        raise InvalidConfigurationError("a command is a string for the shell, or a list")
-    else:
-        request.argv.extend(raw(arg) for arg in command)
-    if not request.command and not request.argv:
-        raise InvalidConfigurationError("the command is empty")
-    if stdin is not None:
-        request.stdin_bytes = raw(stdin)
-    if timeout is not None:
-        _set_duration(request.timeout, timeout)
-    return request
+def span(message: object, name: str) -> Optional[timedelta]:
+    """A duration that may be absent; zero means the same."""
+    if not message.HasField(name):  # type: ignore[attr-defined]
+        return None
+    return duration(getattr(message, name)) or None
 
 
 # Answers.
@@ -243,7 +153,7 @@ def denials(messages: Iterable[common.Denial]) -> List[t.Denial]:
     out = []
     for message in messages:
         path, rule = os.fsdecode(message.path), _rule_ref(message)
-        hint = _hint(message.operation, path, rule)
+        hint = message.hint or _hint(message.operation, path, rule)
         out.append(t.Denial(message.operation, path, rule, hint))
     return out
 
@@ -253,7 +163,12 @@ def _limits_in(message: sb.Sandbox) -> Optional[t.ResourceLimits]:
         return None
     r = message.resources
     return t.ResourceLimits(
-        r.memory_bytes or None, r.cpu_quota or None, r.cpu_shares or None, r.pids_limit or None
+        r.memory_bytes or None,
+        r.cpu_quota or None,
+        r.cpu_shares or None,
+        r.pids_limit or None,
+        timeout=r.timeout.ToNanoseconds() / 1e9 if r.HasField("timeout") else None,
+        disk_bytes=r.disk_bytes or None,
     )
 
 
@@ -270,10 +185,10 @@ def sandbox_info(message: sb.Sandbox) -> t.SandboxInfo:
         status=_STATUS.get(message.status, t.SandboxStatus.ERROR),
         permissions=[rule_in(rule) for rule in message.permissions],
         labels=dict(message.labels),
-        created_at=_time(message, "created_at"),
-        started_at=_time(message, "started_at"),
-        stopped_at=_time(message, "stopped_at"),
-        expires_at=_time(message, "expires_at"),
+        created_at=time_of(message, "created_at"),
+        started_at=time_of(message, "started_at"),
+        stopped_at=time_of(message, "stopped_at"),
+        expires_at=time_of(message, "expires_at"),
         runtime=t.RuntimeType.DOCKER if docker else t.RuntimeType.BWRAP,
         image=message.image or None,
         resources=_limits_in(message),
@@ -281,6 +196,10 @@ def sandbox_info(message: sb.Sandbox) -> t.SandboxInfo:
         snapshot=message.snapshot,
         status_reason=message.status_reason,
         losses=_losses(message.losses),
+        accepted_losses=list(message.accepted_losses),
+        strict=message.strict,
+        idle_timeout=span(message, "idle_timeout"),
+        seccomp_groups=list(message.seccomp_groups),
     )
 
 
@@ -307,8 +226,8 @@ def codebase(message: cb.Codebase, ingest: Optional[t.IngestSummary] = None) -> 
         owner_id=message.owner_id,
         size=message.size,
         file_count=message.file_count,
-        created_at=_time(message, "created_at"),
-        updated_at=_time(message, "updated_at"),
+        created_at=time_of(message, "created_at"),
+        updated_at=time_of(message, "updated_at"),
         head=message.head,
         ingest=ingest,
     )
@@ -321,7 +240,7 @@ def file_info(message: cb.FileInfo) -> t.FileInfo:
         name=path.rstrip("/").rpartition("/")[2] or message.name,
         is_dir=message.is_dir,
         size=message.size,
-        modified_at=_time(message, "modified_at"),
+        modified_at=time_of(message, "modified_at"),
         mode=message.mode,
         symlink_target=os.fsdecode(message.symlink_target) if message.symlink_target else None,
     )
@@ -338,7 +257,7 @@ def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
         stdout=stdout.decode("utf-8", "replace"),
         stderr=stderr.decode("utf-8", "replace"),
         exit_code=message.exit_code,
-        duration=_duration(message.duration),
+        duration=duration(message.duration),
         command=t.command_text(command),
         stdout_bytes=stdout,
         stderr_bytes=stderr,
@@ -350,17 +269,22 @@ def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
 
 
 def exec_exit(
-    message: sb.ExecExit, command: t.Command, stdout: bytes, stderr: bytes
+    message: sb.ExecExit,
+    command: t.Command,
+    stdout: bytes,
+    stderr: bytes,
+    truncated: bool = False,
 ) -> t.ExecResult:
     """The result of a streamed command whose output was collected."""
     return t.ExecResult(
         stdout=stdout.decode("utf-8", "replace"),
         stderr=stderr.decode("utf-8", "replace"),
         exit_code=message.exit_code,
-        duration=_duration(message.duration),
+        duration=duration(message.duration),
         command=t.command_text(command),
         stdout_bytes=stdout,
         stderr_bytes=stderr,
+        truncated=truncated,
         signal=message.signal,
         oom_killed=message.oom_killed,
         denials=denials(message.denials),

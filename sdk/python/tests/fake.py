@@ -13,13 +13,13 @@ from typing import Any, Dict, List
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2
+from fake_errors import fail
+from fake_work import Deltas, Files, Processes, Sessions
 
 from agentfense import _methods as methods
 from agentfense._gen import codebase_pb2 as cb
 from agentfense._gen import common_pb2 as common
 from agentfense._gen import sandbox_pb2 as sb
-from agentfense._gen import status_pb2
 
 KINDS = {
     "ExecStream": "unary_stream",
@@ -29,6 +29,9 @@ KINDS = {
     "DownloadFile": "unary_stream",
     "IngestDirectory": "unary_stream",
     "UploadTree": "stream_stream",
+    "SessionExecStream": "unary_stream",
+    "WatchFiles": "unary_stream",
+    "Attach": "stream_stream",
 }
 
 
@@ -36,23 +39,10 @@ def all_methods() -> List[Any]:
     return [m for m in vars(methods).values() if isinstance(m, methods.Method)]
 
 
-def detail(code: int, reason: str, metadata: Dict[str, str]) -> bytes:
-    info = status_pb2.ErrorInfo(reason=reason, domain="agentfense", metadata=metadata)
-    packed = any_pb2.Any(
-        type_url="type.googleapis.com/google.rpc.ErrorInfo", value=info.SerializeToString()
-    )
-    return status_pb2.Status(code=code, details=[packed]).SerializeToString()
-
-
-async def fail(context: Any, code: grpc.StatusCode, message: str, reason: str = "", **about: str):
-    if reason:
-        trailer = detail(code.value[0], reason, about)
-        context.set_trailing_metadata((("grpc-status-details-bin", trailer),))
-    await context.abort(code, message)
-
-
-class Fake:
+class Fake(Sessions, Processes, Files, Deltas):
     def __init__(self, socket: str) -> None:
+        for part in (Sessions, Processes, Files):
+            part.__init__(self)
         self.endpoint = f"unix://{socket}"
         self.codebases: Dict[str, cb.Codebase] = {}
         self.files: Dict[str, Dict[str, bytes]] = {}
@@ -365,18 +355,6 @@ class Fake:
         found = await self._sandbox(context, request.sandbox_id, running=True)
         files = self.files[found.codebase_id]
         return cb.ListFilesResponse(files=[cb.FileInfo(path=p) for p in sorted(files)])
-
-    async def Diff(self, request: Any, context: Any) -> Any:
-        change = sb.Change(
-            path=b"/output/x",
-            operation=sb.Change.OPERATION_ADDED,
-            kind=cb.TreeEntry.KIND_FILE,
-            size=3,
-        )
-        return sb.DiffResponse(changes=[change])
-
-    async def Commit(self, request: Any, context: Any) -> Any:
-        return sb.CommitResponse(head="ab" * 32, applied=[sb.Change(path=b"/output/x")])
 
     async def GetInfo(self, request: Any, context: Any) -> Any:
         return sb.Info(version="1.2", kernel="6.18")

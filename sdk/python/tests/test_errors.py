@@ -6,7 +6,7 @@ import inspect
 import pickle
 
 import pytest
-from fake import detail
+from fake_errors import detail
 
 import agentfense
 from agentfense import _errors, _failure
@@ -102,7 +102,18 @@ CASES = {
         {"session_id": "sess_1"},
     ),
     "SESSION_CLOSED": (9, {"session_id": "sess_1"}, "SessionClosedError", {"session_id": "sess_1"}),
-    "COMMIT_CONFLICT": (10, {"paths": '["/a"]'}, "CodebaseError", {"codebase_id": "cb_1"}),
+    "COMMIT_CONFLICT": (
+        10,
+        {"paths": '["/a"]'},
+        "ConflictError",
+        {"codebase_id": "cb_1", "paths": ["/a"]},
+    ),
+    "PROCESS_NOT_FOUND": (
+        5,
+        {"process_id": "proc_1"},
+        "ProcessNotFoundError",
+        {"process_id": "proc_1"},
+    ),
     "FILE_UNREADABLE": (
         9,
         {"path": "secret"},
@@ -151,6 +162,7 @@ def test_every_reason_that_is_mapped_is_tested():
         (4, About(command="make", timeout=1), "CommandTimeoutError"),
         (4, About(), "ConnectionError"),
         (5, About(session_id="s"), "SessionNotFoundError"),
+        (5, About(process_id="p"), "ProcessNotFoundError"),
         (5, About(sandbox_id="s", path="x"), "FileNotFoundError"),
         (5, About(sandbox_id="s"), "SandboxNotFoundError"),
         (5, About(codebase_id="c"), "CodebaseNotFoundError"),
@@ -181,6 +193,7 @@ def test_a_damaged_detail_does_not_hide_the_failure():
         ("SandboxNotFoundError", LookupError),
         ("CodebaseNotFoundError", LookupError),
         ("SessionNotFoundError", LookupError),
+        ("ProcessNotFoundError", LookupError),
         ("FileNotFoundError", builtins.FileNotFoundError),
         ("InvalidConfigurationError", ValueError),
         ("NotSupportedError", NotImplementedError),

@@ -254,11 +254,6 @@ def test_diff_and_commit(sandbox):
     assert sandbox.commit().applied[0].path == "/output/x"
 
 
-def test_sessions_are_not_there_yet(sandbox):
-    with pytest.raises(NotImplementedError, match="run"):
-        sandbox.session()
-
-
 def test_async_sandbox_is_both_awaitable_and_a_context_manager(fake, project):
     async def main():
         async with await AsyncSandbox.from_local(project, endpoint=fake.endpoint) as one:

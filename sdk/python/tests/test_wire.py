@@ -17,16 +17,22 @@ from agentfense import (
     RuntimeType,
     SandboxStatus,
     _reduce,
+    _requests,
     _wire,
 )
 from agentfense import _methods as methods
 from agentfense._gen import codebase_pb2 as cb
 from agentfense._gen import common_pb2 as common
+from agentfense._gen import process_pb2 as pr
 from agentfense._gen import sandbox_pb2 as sb
 
 
 def test_methods_agree_with_the_contract():
-    files = {"SandboxService": sb.DESCRIPTOR, "CodebaseService": cb.DESCRIPTOR}
+    files = {
+        "SandboxService": sb.DESCRIPTOR,
+        "CodebaseService": cb.DESCRIPTOR,
+        "ProcessService": pr.DESCRIPTOR,
+    }
     for method in all_methods():
         _, service, name = method.path.split("/")
         short = service.rpartition(".")[2]
@@ -47,7 +53,7 @@ def test_methods_agree_with_the_contract():
 @pytest.mark.parametrize("kind", list(PatternType))
 def test_rules_survive_the_wire(level, kind):
     rule = PermissionRule("/x/**", level, kind, -7, "mine")
-    (message,) = _wire.rules_out([rule])
+    (message,) = _requests.rules_out([rule])
     back = _wire.rule_in(message)
     assert back == rule
     assert back.preset == "mine"
@@ -55,7 +61,7 @@ def test_rules_survive_the_wire(level, kind):
 
 def test_create_request_says_manual_and_names_presets():
     rules = [PermissionRule("**/*", preset="read-only"), PermissionRule("/x", "write")]
-    request = _wire.create_sandbox(
+    request = _requests.create_sandbox(
         "cb_1",
         rules,
         runtime="native",
@@ -73,15 +79,22 @@ def test_create_request_says_manual_and_names_presets():
     assert (request.start, request.request_id, dict(request.labels)) == (True, "r", {"a": "b"})
 
 
-@pytest.mark.parametrize("limits", [{"timeout": 3}, {"disk_bytes": 1}])
-def test_limits_that_no_server_knows_are_refused(limits):
-    with pytest.raises(NotImplementedError, match=next(iter(limits))):
-        _wire.limits_out(ResourceLimits(**limits))
+def test_limits_survive_the_wire():
+    limits = ResourceLimits(1, 2, 3, 4, timeout=1.5, disk_bytes=6)
+    message = sb.Sandbox(resources=_requests.limits_out(limits))
+    assert _wire.sandbox_info(message).resources == limits
+    with pytest.raises(ValueError, match="ResourceLimits.timeout"):
+        _requests.limits_out(ResourceLimits(timeout=0))
+
+
+def test_the_hint_of_the_server_is_the_one_that_is_shown():
+    (denial,) = _wire.denials([common.Denial(operation="open", path=b"/x", hint="do this")])
+    assert denial.hint == "do this"
 
 
 def test_a_string_is_for_the_shell_and_a_list_is_an_argv():
-    assert _wire.exec_request("s", "echo $HOME").command == "echo $HOME"
-    request = _wire.exec_request("s", ["printf", "%s", "a b", b"\xff", "\udcfe"])
+    assert _requests.exec_request("s", "echo $HOME").command == "echo $HOME"
+    request = _requests.exec_request("s", ["printf", "%s", "a b", b"\xff", "\udcfe"])
     assert list(request.argv) == [b"printf", b"%s", b"a b", b"\xff", b"\xfe"]
     assert request.command == ""
 
@@ -89,11 +102,13 @@ def test_a_string_is_for_the_shell_and_a_list_is_an_argv():
 @pytest.mark.parametrize("command", ["", [], b"ls"])
 def test_a_command_that_is_none_is_refused(command):
     with pytest.raises(ValueError):
-        _wire.exec_request("s", command)
+        _requests.exec_request("s", command)
 
 
 def test_exec_request_carries_input_and_timeout():
-    request = _wire.exec_request("s", "cat", stdin="ä", env={"A": "1"}, workdir="src", timeout=1.5)
+    request = _requests.exec_request(
+        "s", "cat", stdin="ä", env={"A": "1"}, workdir="src", timeout=1.5
+    )
     assert request.stdin_bytes == "ä".encode()
     assert (request.timeout.seconds, request.timeout.nanos) == (1, 500_000_000)
     assert (dict(request.env), request.workdir) == ({"A": "1"}, "src")
@@ -217,7 +232,7 @@ def test_a_stream_without_an_end_is_an_error():
 
 
 def test_output_that_is_not_kept_is_not_in_the_result():
-    reducer = _reduce.ExecReducer("make", keep=False)
+    reducer = _reduce.ExecReducer("make", limit=0)
     reducer.feed(out(b"a"))
     reducer.feed(sb.ExecOutput(exit=sb.ExecExit()))
     assert reducer.result().stdout == ""

@@ -1,11 +1,13 @@
 """Commands: one answer, or a stream."""
 
-from typing import Callable, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
 
 from .. import _methods as methods
 from .. import _wire
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
+from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._types import Command, ExecChunk, ExecResult, command_text
 from . import _flavor
@@ -27,7 +29,7 @@ class AsyncExecStream:
 
     def __init__(self, answers: _flavor.Stream[sb.ExecOutput], command: Command) -> None:
         self._answers = answers
-        self._reducer = ExecReducer(command, keep=False)
+        self._reducer = ExecReducer(command, limit=0)
 
     @property
     def exit_code(self) -> Optional[int]:
@@ -60,61 +62,83 @@ class AsyncExecStream:
         await self.aclose()
 
 
-def deadline(timeout: Optional[float]) -> Optional[float]:
+@dataclass(frozen=True)
+class Job:
+    """One command, and the two ways to ask for it: at once, or as a stream."""
+
+    whole: Method[Any, sb.ExecResult]
+    streamed: Method[Any, sb.ExecOutput]
+    request: Any
+    command: Command
+    about: About
+    # Seconds until the call itself is given up; None where only a stream will do.
+    deadline: Optional[float]
+
+
+def command_job(request: sb.ExecRequest, command: Command, timeout: Optional[float]) -> Job:
+    text = command_text(command)
+    about = About(sandbox_id=request.sandbox_id, command=text, timeout=timeout)
+    return Job(methods.EXEC, methods.EXEC_STREAM, request, command, about, _deadline(timeout))
+
+
+def session_job(request: sb.SessionExecRequest, command: str, timeout: Optional[float]) -> Job:
+    about = About(session_id=request.session_id, command=command, timeout=timeout)
+    whole, streamed = methods.SESSION_EXEC, methods.SESSION_EXEC_STREAM
+    return Job(whole, streamed, request, command, about, _deadline(timeout))
+
+
+def _deadline(timeout: Optional[float]) -> Optional[float]:
     return None if timeout is None else timeout + _GRACE
 
 
-def stream(
-    connection: AsyncConnection, request: sb.ExecRequest, command: Command, timeout: Optional[float]
-) -> AsyncExecStream:
-    about = _about(request, command, timeout)
-    answers = connection.answers(methods.EXEC_STREAM, request, about, timeout=deadline(timeout))
-    return AsyncExecStream(answers, command)
+def stream(connection: AsyncConnection, job: Job) -> AsyncExecStream:
+    return AsyncExecStream(_answers(connection, job), job.command)
 
 
 async def run(
-    connection: AsyncConnection,
-    request: sb.ExecRequest,
-    command: Command,
-    timeout: Optional[float],
-    on_stdout: Callback = None,
-    on_stderr: Callback = None,
+    connection: AsyncConnection, job: Job, on_stdout: Callback = None, on_stderr: Callback = None
 ) -> ExecResult:
     """Runs the command to its end.
 
     One plain call where that does: nobody listens to the output, and there is a
     timeout to give the call its deadline.
     """
-    about = _about(request, command, timeout)
-    if timeout is None or on_stdout is not None or on_stderr is not None:
-        return await _collect(connection, request, command, timeout, on_stdout, on_stderr)
-    answer = await connection.unary(methods.EXEC, request, about, timeout=timeout + _GRACE)
-    return _wire.exec_result(answer, command)
+    if job.deadline is None or on_stdout is not None or on_stderr is not None:
+        return await _collect(connection, job, on_stdout, on_stderr)
+    answer = await connection.unary(job.whole, job.request, job.about, timeout=job.deadline)
+    return _wire.exec_result(answer, job.command)
 
 
 async def _collect(
-    connection: AsyncConnection,
-    request: sb.ExecRequest,
-    command: Command,
-    timeout: Optional[float],
-    on_stdout: Callback,
-    on_stderr: Callback,
+    connection: AsyncConnection, job: Job, on_stdout: Callback, on_stderr: Callback
 ) -> ExecResult:
-    reducer, text = ExecReducer(command), TextSplitter()
-    listeners = {STDOUT: on_stdout, STDERR: on_stderr}
-    about = _about(request, command, timeout)
-    answers = connection.answers(methods.EXEC_STREAM, request, about, timeout=deadline(timeout))
+    reducer = ExecReducer(job.command)
+    listeners = Listeners(on_stdout, on_stderr)
+    answers = _answers(connection, job)
     try:
         async for message in answers:
-            chunk = reducer.feed(message)
-            if chunk is not None:
-                await _flavor.notify(listeners[chunk.stream], text.feed(chunk))
+            await listeners.feed(reducer.feed(message))
     finally:
         await answers.aclose()
-    for name, listener in listeners.items():
-        await _flavor.notify(listener, text.rest(name))
+    await listeners.end()
     return reducer.result()
 
 
-def _about(request: sb.ExecRequest, command: Command, timeout: Optional[float]) -> About:
-    return About(sandbox_id=request.sandbox_id, command=command_text(command), timeout=timeout)
+def _answers(connection: AsyncConnection, job: Job) -> _flavor.Stream[sb.ExecOutput]:
+    return connection.answers(job.streamed, job.request, job.about, timeout=job.deadline)
+
+
+class Listeners:
+    """The callbacks of one command; each gets its stream as text."""
+
+    def __init__(self, on_stdout: Callback, on_stderr: Callback) -> None:
+        self._text = TextSplitter()
+        self._listeners = {STDOUT: on_stdout, STDERR: on_stderr}
+
+    async def feed(self, chunk: Optional[ExecChunk]) -> None:
+        if chunk is not None:
+            await _flavor.notify(self._listeners[chunk.stream], self._text.feed(chunk))
+
+    async def end(self) -> None:
+        for name, listener in self._listeners.items():
+            await _flavor.notify(listener, self._text.rest(name))

@@ -22,6 +22,7 @@ import grpc.aio
 from .._channel import OPTIONS
 from .._errors import SandboxError
 
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 # Answers as they come; closing it ends the call.
@@ -49,10 +50,10 @@ def open_channel(target: str, secure: bool) -> Any:
     return grpc.aio.insecure_channel(target, options=OPTIONS)
 
 
-async def notify(callback: Optional[Callable[[str], object]], text: str) -> None:
-    """Calls a callback with some output, and awaits what it returns if that can be."""
-    if callback is not None and text:
-        outcome = callback(text)
+async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
+    """Calls a callback with a value that is not empty text; awaits what can be awaited."""
+    if callback is not None and value:
+        outcome = callback(value)
         if inspect.isawaitable(outcome):
             await outcome
 
@@ -75,8 +76,79 @@ class Mailbox(Generic[T]):
         return await self._queue.get()
 
 
+class Waited(Exception):
+    """Nothing came in time."""
+
+
+class Duplex(Generic[Q, T]):
+    """A two-way stream: what is written waits until it is taken, what comes until it is read."""
+
+    def __init__(self, method: Any, failed: Callable[[Any], Exception]) -> None:
+        self.owner = owner()
+        self._call = method()
+        self._answers = self._call.__aiter__()
+        self._failed = failed
+        self._cut = False
+        # A read that outlived its caller's patience goes on for the next one.
+        self._reading: Optional[asyncio.Future[Any]] = None
+
+    async def send(self, message: Q) -> bool:
+        """False if the stream has ended."""
+        try:
+            await self._call.write(message)
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            self._cut = True
+            return False
+        return True
+
+    async def receive(self, timeout: Optional[float] = None) -> Optional[T]:
+        """The next message, None at the end; Waited if none comes in time."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._answers.__anext__())
+        await asyncio.wait({self._reading}, timeout=timeout)
+        if not self._reading.done():
+            raise Waited
+        reading, self._reading = self._reading, None
+        try:
+            message: T = reading.result()
+        except StopAsyncIteration:
+            return None
+        except grpc.RpcError as e:
+            # A write that came too late is no failure of what was read.
+            if self._cut and e.code() is grpc.StatusCode.INTERNAL:
+                return None
+            raise self._failed(e) from None
+        return message
+
+    async def close(self) -> None:
+        self._call.cancel()
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait({reading})
+            if not reading.cancelled():
+                reading.exception()
+
+
+class Turn:
+    """Lets one caller after the other in, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._lock: Optional[asyncio.Lock] = None
+
+    async def __aenter__(self) -> None:
+        # An old Python's lock belongs to the loop that it was made in.
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        await self._lock.acquire()
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._lock is not None
+        self._lock.release()
+
+
 class Opening(Generic[T]):
-    """A sandbox in the making: await it, or enter it with ``async with``."""
+    """A sandbox or a session in the making: await it, or enter it with ``async with``."""
 
     def __init__(self, making: "Coroutine[Any, Any, T]") -> None:
         self._making = making

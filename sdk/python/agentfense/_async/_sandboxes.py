@@ -1,17 +1,14 @@
 """The client's calls about sandboxes."""
 
-import os
 import uuid
-from typing import AsyncIterator, Dict, Iterable, List, Optional, Union
+from typing import Dict, Iterable, List, Optional
 
 from .. import _methods as methods
-from .. import _presets, _wire
+from .. import _presets, _requests, _wire
 from .. import _types as t
-from .._errors import InvalidConfigurationError
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from . import _exec
-from ._codebases import Content, pieces
 from ._connection import AsyncConnection
 from ._exec import AsyncExecStream, Callback
 
@@ -21,7 +18,7 @@ _START = 120.0
 
 
 class AsyncSandboxCalls:
-    """Create, run and destroy sandboxes; their files and their delta."""
+    """Create, use and destroy sandboxes."""
 
     _connection: AsyncConnection
 
@@ -38,18 +35,25 @@ class AsyncSandboxCalls:
         preset: Optional[str] = None,
         commit_mode: t.CommitMode = t.CommitMode.MANUAL,
         start: bool = False,
+        idle_timeout: _wire.Seconds = None,
+        accept_losses: Optional[Iterable[str]] = None,
+        strict: bool = False,
+        seccomp_groups: Optional[Iterable[str]] = None,
     ) -> t.SandboxInfo:
         """Creates a sandbox with exactly these rules, after those of the preset if one is given.
 
         ``...`` among the permissions stands for the rules of the default preset;
-        no rules at all mean the same.
+        no rules at all mean the same. The sandbox is destroyed after
+        ``expires_in``, and after ``idle_timeout`` without a call and a command.
+        It does not start where the host lacks a protection that it needs, or with
+        ``strict`` any at all, unless ``accept_losses`` names that.
         """
         given = list(permissions or ())
         if preset is not None or not given or any(rule is ... for rule in given):
             rules = _presets.compose(preset, given)
         else:
             rules = [t.PermissionRule.of(rule) for rule in given if rule is not ...]
-        request = _wire.create_sandbox(
+        request = _requests.create_sandbox(
             codebase_id,
             rules,
             runtime=runtime,
@@ -57,7 +61,11 @@ class AsyncSandboxCalls:
             resources=resources,
             labels=labels,
             expires_in=expires_in,
+            idle_timeout=idle_timeout,
             commit_mode=commit_mode,
+            accept_losses=accept_losses,
+            strict=strict,
+            seccomp_groups=seccomp_groups,
             request_id=uuid.uuid4().hex,
             start=start,
         )
@@ -139,10 +147,11 @@ class AsyncSandboxCalls:
         Without a timeout it may run forever.
         """
         limit = _wire.seconds(timeout)
-        request = _wire.exec_request(
+        request = _requests.exec_request(
             sandbox_id, command, stdin=stdin, env=env, workdir=workdir, timeout=limit
         )
-        return await _exec.run(self._connection, request, command, limit, on_stdout, on_stderr)
+        job = _exec.command_job(request, command, limit)
+        return await _exec.run(self._connection, job, on_stdout, on_stderr)
 
     def exec_stream(
         self,
@@ -155,65 +164,7 @@ class AsyncSandboxCalls:
     ) -> AsyncExecStream:
         """Runs a command and iterates over its output; it starts with the first iteration."""
         limit = _wire.seconds(timeout)
-        request = _wire.exec_request(
+        request = _requests.exec_request(
             sandbox_id, command, stdin=stdin, env=env, workdir=workdir, timeout=limit
         )
-        return _exec.stream(self._connection, request, command, limit)
-
-    async def read_sandbox_file(self, sandbox_id: str, path: str) -> bytes:
-        """A file as the running sandbox sees it."""
-        raw = _wire.path_bytes(path)
-        request = sb.ReadFileRequest(sandbox_id=sandbox_id, path=raw)
-        data: List[bytes] = []
-        about = About(sandbox_id=sandbox_id, path=os.fsdecode(raw), operation="read")
-        async for chunk in self._connection.answers(methods.READ_FILE, request, about):
-            data.append(chunk.data)
-        return b"".join(data)
-
-    async def write_sandbox_file(
-        self, sandbox_id: str, path: str, content: Content, *, mode: int = 0
-    ) -> t.FileInfo:
-        """Writes a file into the running sandbox's delta; missing directories are created."""
-        raw = _wire.path_bytes(path)
-
-        async def steps() -> AsyncIterator[sb.WriteFileRequest]:
-            start = sb.WriteFileRequest.Start(sandbox_id=sandbox_id, path=raw, mode=mode)
-            yield sb.WriteFileRequest(start=start)
-            async for piece in pieces(content):
-                yield sb.WriteFileRequest(data=piece)
-
-        about = About(sandbox_id=sandbox_id, path=os.fsdecode(raw), operation="write")
-        return _wire.file_info(await self._connection.send(methods.WRITE_FILE, steps(), about))
-
-    async def list_sandbox_files(
-        self, sandbox_id: str, path: str = "", recursive: bool = False
-    ) -> List[t.FileInfo]:
-        """What lies in a directory as the running sandbox sees it."""
-        raw = _wire.path_bytes(path)
-        answer = await self._connection.unary(
-            methods.LIST_SANDBOX_FILES,
-            sb.ListSandboxFilesRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive),
-            About(sandbox_id=sandbox_id, path=os.fsdecode(raw), operation="list"),
-        )
-        return [_wire.file_info(message) for message in answer.files]
-
-    async def diff(self, sandbox_id: str) -> List[t.Change]:
-        """What the sandbox changed, in the order of the paths."""
-        answer = await self._connection.unary(
-            methods.DIFF, sb.DiffRequest(sandbox_id=sandbox_id), About(sandbox_id=sandbox_id)
-        )
-        return [_wire.change(message) for message in answer.changes]
-
-    async def commit(
-        self, sandbox_id: str, paths: Union[str, Iterable[str], None] = None
-    ) -> t.CommitResult:
-        """Applies the permitted changes, or those at and below ``paths``, as one snapshot."""
-        request = sb.CommitRequest(sandbox_id=sandbox_id)
-        if paths is not None:
-            request.paths.extend(_wire.path_bytes(path) for path in _wire.several(paths))
-            if not request.paths:
-                raise InvalidConfigurationError("paths is empty: leave it out to commit all")
-        answer = await self._connection.unary(
-            methods.COMMIT, request, About(sandbox_id=sandbox_id), timeout=_START
-        )
-        return _wire.commit_result(answer)
+        return _exec.stream(self._connection, _exec.command_job(request, command, limit))

@@ -5,14 +5,16 @@ from typing import AsyncIterator, Iterable, List, Optional, Sequence
 
 from .. import _errors as errors
 from .. import _methods as methods
-from .. import _walk, _wire
+from .. import _requests, _walk, _wire
 from .._errors import UploadError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
 from .._reduce import IngestReducer, TreeReducer, ingested
 from .._types import Codebase, PermissionRule
+from .._work import Progress
 from . import _flavor
 from ._connection import AsyncConnection
+from ._files import OnProgress
 
 _ATTEMPTS = 5
 _DIGEST_BATCH = 4096
@@ -24,6 +26,7 @@ async def upload_directory(
     path: str,
     rules: Sequence[PermissionRule],
     ignore_patterns: Optional[Iterable[str]],
+    on_progress: OnProgress = None,
 ) -> Codebase:
     """Stores the directory; what the rules hide never leaves it.
 
@@ -31,18 +34,18 @@ async def upload_directory(
     Where it cannot see the same directory, the content that it lacks is sent.
     """
     options = cb.IngestOptions(
-        permissions=_wire.rules_out(rules), ignore_patterns=_wire.several(ignore_patterns or ())
+        permissions=_requests.rules_out(rules), ignore_patterns=_wire.several(ignore_patterns or ())
     )
     about = About(codebase_id=codebase_id, path=path, operation="upload")
     if connection.endpoint.socket_path:
         try:
-            return await _ingest(connection, codebase_id, path, options, about)
+            return await _ingest(connection, codebase_id, path, options, about, on_progress)
         except errors.NotSupportedError:
             pass
         except errors.SandboxError as e:
             if e.reason not in ("DIRECTORY_MISMATCH", "LOCAL_ONLY"):
                 raise
-    return await _upload(connection, codebase_id, path, options, about)
+    return await _upload(connection, codebase_id, path, options, about, on_progress)
 
 
 async def _ingest(
@@ -51,6 +54,7 @@ async def _ingest(
     path: str,
     options: cb.IngestOptions,
     about: About,
+    on_progress: OnProgress,
 ) -> Codebase:
     directory = os.path.realpath(path)
     st = os.stat(directory)
@@ -64,6 +68,9 @@ async def _ingest(
     reducer = IngestReducer()
     async for progress in connection.answers(methods.INGEST_DIRECTORY, request, about):
         reducer.feed(progress)
+        done = progress.result.bytes or progress.bytes_read
+        files = progress.result.files or progress.files
+        await _flavor.notify(on_progress, Progress(done, files=files))
     return reducer.codebase()
 
 
@@ -73,11 +80,12 @@ async def _upload(
     path: str,
     options: cb.IngestOptions,
     about: About,
+    on_progress: OnProgress,
 ) -> Codebase:
     root = os.fsencode(os.path.realpath(path))
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return await _Upload(connection, codebase_id, root, options, about).run()
+            return await _Upload(connection, codebase_id, root, options, about, on_progress).run()
         except _walk.Changed as e:
             if attempt == _ATTEMPTS:
                 name = os.fsdecode(e.path)
@@ -96,11 +104,13 @@ class _Upload:
         root: bytes,
         options: cb.IngestOptions,
         about: About,
+        on_progress: OnProgress,
     ) -> None:
         self._connection = connection
         self._codebase_id = codebase_id
         self._options = options
         self._about = about
+        self._on_progress = on_progress
         self._walk = _walk.walk(root)
         # Lists that the server sent; None means that it will send no more.
         self._lists: _flavor.Mailbox[Optional[List[int]]] = _flavor.Mailbox()
@@ -156,6 +166,10 @@ class _Upload:
                 await _flavor.breathe()
             last = first + _DIGEST_BATCH >= len(wanted)
             yield _walk.digests([known[index] for index in batch], last)
-        for index in await self._lists.get() or ():
+        missing = await self._lists.get() or []
+        done, total = 0, sum(walk.entries[index].size for index in missing)
+        for files, index in enumerate(missing, 1):
             for message in _walk.contents(walk.root, walk.entries[index], known[index]):
                 yield message
+                done += len(message.content.data)
+                await _flavor.notify(self._on_progress, Progress(done, total, files))

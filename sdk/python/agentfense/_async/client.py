@@ -9,10 +9,21 @@ from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from ._codebases import AsyncCodebaseCalls
 from ._connection import AsyncConnection
+from ._delta import AsyncDeltaCalls
+from ._files import AsyncFileCalls
+from ._processes import AsyncProcessCalls
 from ._sandboxes import AsyncSandboxCalls
+from ._sessions import AsyncSessionCalls
 
 
-class AsyncSandboxClient(AsyncCodebaseCalls, AsyncSandboxCalls):
+class AsyncSandboxClient(
+    AsyncCodebaseCalls,
+    AsyncSandboxCalls,
+    AsyncSessionCalls,
+    AsyncProcessCalls,
+    AsyncFileCalls,
+    AsyncDeltaCalls,
+):
     """A connection to one server.
 
     ``endpoint`` is ``unix:///path`` or ``host:port``; without one it is
@@ -26,6 +37,10 @@ class AsyncSandboxClient(AsyncCodebaseCalls, AsyncSandboxCalls):
     @property
     def endpoint(self) -> str:
         return str(self._connection.endpoint)
+
+    def another(self) -> "AsyncSandboxClient":
+        """A client of the same server, closed on its own."""
+        return type(self)(self.endpoint, self._connection.secure)
 
     async def server_info(self) -> t.ServerInfo:
         """The server's version, its kernel, and the protection that the host cannot give."""

@@ -3,7 +3,7 @@
 
 import os
 import uuid
-from typing import IO, Iterator, Iterable, List, Optional, Union
+from typing import Iterator, Iterable, List, Optional, Union
 
 from .. import _methods as methods
 from .. import _types as t
@@ -11,27 +11,11 @@ from .. import _wire
 from .._errors import InvalidConfigurationError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
-from . import _upload
+from . import _flavor, _upload
 from ._connection import Connection
+from ._files import Content, OnProgress, pieces, size_of
 
-_CHUNK = 256 << 10
 _PAGE = 500
-
-Content = Union[str, bytes, IO[bytes]]
-
-
-def pieces(content: Content) -> Iterator[bytes]:
-    """Text, bytes or an open binary file in pieces of bounded size."""
-    if isinstance(content, (str, bytes, bytearray, memoryview)):
-        data = memoryview(_wire.raw(content) if isinstance(content, str) else content)
-        for first in range(0, len(data), _CHUNK):
-            yield bytes(data[first : first + _CHUNK])
-        return
-    while True:
-        piece = content.read(_CHUNK)
-        if not piece:
-            return
-        yield piece
 
 
 def check_directory(path: "Union[str, os.PathLike[str]]") -> str:
@@ -98,6 +82,7 @@ class CodebaseCalls:
         *,
         permissions: Optional[Iterable[t.RuleLike]] = None,
         ignore_patterns: Optional[Iterable[str]] = None,
+        on_progress: OnProgress = None,
     ) -> t.Codebase:
         """Makes the directory the codebase's next snapshot.
 
@@ -107,11 +92,17 @@ class CodebaseCalls:
         rules = [t.PermissionRule.of(rule) for rule in permissions or ()]
         directory = check_directory(path)
         return _upload.upload_directory(
-            self._connection, codebase_id, directory, rules, ignore_patterns
+            self._connection, codebase_id, directory, rules, ignore_patterns, on_progress
         )
 
     def upload_file(
-        self, codebase_id: str, file_path: str, content: Content, *, mode: int = 0
+        self,
+        codebase_id: str,
+        file_path: str,
+        content: Content,
+        *,
+        mode: int = 0,
+        on_progress: OnProgress = None,
     ) -> t.UploadResult:
         """Stores one file. A mode of 0 keeps an existing file's and is 0644 for a new one."""
         path = _wire.path_bytes(file_path)
@@ -120,23 +111,20 @@ class CodebaseCalls:
             file_path=path.decode("utf-8", "replace"),
             file_path_bytes=path,
             mode=mode,
+            total_size=size_of(content) or 0,
         )
-        if isinstance(content, str):
-            content = _wire.raw(content)
-        if isinstance(content, (bytes, bytearray)):
-            metadata.total_size = len(content)
 
         def chunks() -> Iterator[cb.UploadChunk]:
             yield cb.UploadChunk(metadata=metadata)
-            for piece in pieces(content):
+            for piece in pieces(content, on_progress):
                 yield cb.UploadChunk(data=piece)
 
         about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="upload")
         answer = self._connection.send(methods.UPLOAD_FILES, chunks(), about)
         return _wire.upload_result(answer)
 
-    def download_file(self, codebase_id: str, file_path: str) -> bytes:
-        """The file's content in the codebase's newest snapshot."""
+    def stream_file(self, codebase_id: str, file_path: str) -> _flavor.Stream[bytes]:
+        """A file's content in pieces; a file of any size costs no memory."""
         path = _wire.path_bytes(file_path)
         request = cb.DownloadFileRequest(
             codebase_id=codebase_id,
@@ -144,9 +132,14 @@ class CodebaseCalls:
             file_path_bytes=path,
         )
         about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="read")
-        data: List[bytes] = []
         for chunk in self._connection.answers(methods.DOWNLOAD_FILE, request, about):
-            data.append(chunk.data)
+            yield chunk.data
+
+    def download_file(self, codebase_id: str, file_path: str) -> bytes:
+        """The file's content in the codebase's newest snapshot."""
+        data: List[bytes] = []
+        for piece in self.stream_file(codebase_id, file_path):
+            data.append(piece)
         return b"".join(data)
 
     def list_files(

@@ -36,7 +36,7 @@ class Connection:
 
     def __init__(self, endpoint: Optional[str] = None, secure: bool = False) -> None:
         self.endpoint = _endpoint.resolve(endpoint)
-        self._secure = secure
+        self.secure = secure
         self._channel: Optional[_Channel] = None
         self._closed = False
 
@@ -109,6 +109,11 @@ class Connection:
         for answer in self._read(call, about):
             yield answer
 
+    def duplex(self, method: Method[Req, Res], about: About) -> _flavor.Duplex[Req, Res]:
+        """A stream of requests and one of answers, each at its own pace."""
+        call = self._call("stream_stream", method)
+        return _flavor.Duplex(call, lambda failed: self.error(failed, about))
+
     def _read(self, call: Any, about: About) -> _flavor.Stream[Any]:
         try:
             for answer in call:
@@ -126,7 +131,7 @@ class Connection:
         if current is None or current.owner != owner:
             if current is not None:
                 _inherited.append(current)
-            current = _Channel(owner, _flavor.open_channel(self.endpoint.target, self._secure))
+            current = _Channel(owner, _flavor.open_channel(self.endpoint.target, self.secure))
             self._channel = current
         call = current.calls.get(method.path)
         if call is None:

@@ -10,10 +10,21 @@ from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from ._codebases import CodebaseCalls
 from ._connection import Connection
+from ._delta import DeltaCalls
+from ._files import FileCalls
+from ._processes import ProcessCalls
 from ._sandboxes import SandboxCalls
+from ._sessions import SessionCalls
 
 
-class SandboxClient(CodebaseCalls, SandboxCalls):
+class SandboxClient(
+    CodebaseCalls,
+    SandboxCalls,
+    SessionCalls,
+    ProcessCalls,
+    FileCalls,
+    DeltaCalls,
+):
     """A connection to one server.
 
     ``endpoint`` is ``unix:///path`` or ``host:port``; without one it is
@@ -27,6 +38,10 @@ class SandboxClient(CodebaseCalls, SandboxCalls):
     @property
     def endpoint(self) -> str:
         return str(self._connection.endpoint)
+
+    def another(self) -> "SandboxClient":
+        """A client of the same server, closed on its own."""
+        return type(self)(self.endpoint, self._connection.secure)
 
     def server_info(self) -> t.ServerInfo:
         """The server's version, its kernel, and the protection that the host cannot give."""

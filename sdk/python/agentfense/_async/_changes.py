@@ -1,0 +1,80 @@
+"""A sandbox's files and its delta: what it sees, and what it changed."""
+
+from typing import Dict, List, Optional, TypeVar
+
+from .. import _types as t
+from . import _flavor
+from ._delta import Paths
+from ._files import Content, OnProgress
+from ._object import AsyncSandboxObject, Path
+from .files import AsyncSandboxFiles
+
+S = TypeVar("S", bound="AsyncSandboxChanges")
+
+
+class AsyncSandboxChanges(AsyncSandboxObject):
+    """Reads and writes files; sees, keeps, drops and copies changes."""
+
+    # Files, as the sandbox itself sees them: "x", "/x" and "/workspace/x" are the same.
+
+    @property
+    def files(self) -> AsyncSandboxFiles:
+        """All that can be done with files; the methods below are its most used ones."""
+        return AsyncSandboxFiles(self)
+
+    async def read_file(
+        self, path: Path, *, encoding: str = "utf-8", errors: str = "strict"
+    ) -> str:
+        return await self.files.read(path, encoding=encoding, errors=errors)
+
+    async def read_file_bytes(self, path: Path) -> bytes:
+        return await self.files.read_bytes(path)
+
+    async def write_file(
+        self, path: Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
+    ) -> t.FileInfo:
+        """Writes text, bytes or an open binary file; missing directories are created.
+
+        A mode of 0 keeps an existing file's and is 0644 for a new one.
+        """
+        return await self.files.write(path, content, mode=mode, on_progress=on_progress)
+
+    async def list_files(self, path: Path = "", recursive: bool = False) -> List[t.FileInfo]:
+        return await self.files.list(path, recursive)
+
+    # The delta: what the sandbox changed.
+
+    async def diff(self) -> List[t.Change]:
+        """The changes in the order of their paths."""
+        return await self._live().diff(self.id)
+
+    async def commit(self, paths: Paths = None) -> t.CommitResult:
+        """Applies the permitted changes to the codebase as one new snapshot.
+
+        With ``paths`` only those at or below them. Changes below write level are
+        returned as refused, with the rule, and are no error. Where the codebase
+        moved at a changed path it is ConflictError, and nothing is applied.
+        """
+        return await self._live().commit(self.id, paths)
+
+    async def discard(self, paths: Paths = None) -> List[t.Change]:
+        """Drops the changes, or those at or below ``paths``; returns what was dropped."""
+        return await self._live().discard(self.id, paths)
+
+    async def snapshot(self, name: Optional[str] = None) -> t.Codebase:
+        """A new codebase out of what the sandbox sees and may commit. It stays until deleted."""
+        return await self._live().snapshot_sandbox(self.id, name)
+
+    def fork(
+        self: S, labels: Optional[Dict[str, str]] = None, *, auto_start: bool = True
+    ) -> "_flavor.Opening[S]":
+        """A second sandbox with the same snapshot, policy and changes, and no process.
+
+        From there on neither sees what the other does. It is destroyed on its
+        own; the codebase is not its.
+        """
+        return _flavor.Opening(self._fork(labels, auto_start))
+
+    async def _fork(self: S, labels: Optional[Dict[str, str]], auto_start: bool) -> S:
+        info = await self._live().fork_sandbox(self.id, labels, start=auto_start)
+        return type(self)(self._client.another(), info, self._codebase, owns_sandbox=True)

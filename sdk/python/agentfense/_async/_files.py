@@ -1,0 +1,190 @@
+"""The client's calls about the files of a running sandbox, and content on its way."""
+
+import os
+from typing import IO, Any, AsyncIterator, Callable, Iterable, List, Optional, Union
+
+from .. import _methods as methods
+from .. import _types as t
+from .. import _wire, _wire_work
+from .._failure import About
+from .._gen import file_pb2 as fl
+from .._gen import sandbox_pb2 as sb
+from .._work import FileEvent, Progress
+from . import _flavor
+from ._connection import AsyncConnection
+
+_CHUNK = 256 << 10
+
+Content = Union[str, bytes, bytearray, memoryview, IO[bytes], Iterable[bytes]]
+OnProgress = Optional[Callable[[Progress], object]]
+
+
+async def pieces(content: Content, on_progress: OnProgress = None) -> AsyncIterator[bytes]:
+    """Text, bytes, an open binary file or an iterable of bytes, in pieces of bounded size."""
+    done, total = 0, size_of(content)
+    for piece in _cut(content):
+        yield piece
+        done += len(piece)
+        await _flavor.notify(on_progress, Progress(done, total))
+
+
+def size_of(content: Content) -> Optional[int]:
+    """How many bytes there are, where that is known before they are read."""
+    if isinstance(content, str):
+        return len(_wire.raw(content))
+    if isinstance(content, (bytes, bytearray)):
+        return len(content)
+    return content.nbytes if isinstance(content, memoryview) else None
+
+
+def _cut(content: Content) -> Iterable[bytes]:
+    read: Any = getattr(content, "read", None)
+    if read is not None:
+        yield from iter(lambda: read(_CHUNK), b"")
+        return
+    whole: Any = _wire.raw(content) if isinstance(content, str) else content
+    if isinstance(whole, (bytes, bytearray, memoryview)):
+        whole = [whole]
+    for part in whole:
+        view = memoryview(part).cast("B")
+        for first in range(0, len(view), _CHUNK):
+            yield bytes(view[first : first + _CHUNK])
+
+
+class AsyncFileWatch:
+    """Iterates over the changes below a directory as the sandbox makes them.
+
+    From the begin of its ``with`` block, or else from the first iteration on,
+    nothing is missed. Leaving the block ends it.
+    """
+
+    def __init__(self, events: _flavor.Stream[fl.FileEvent]) -> None:
+        self._events = events
+
+    def __aiter__(self) -> "AsyncFileWatch":
+        return self
+
+    async def __anext__(self) -> FileEvent:
+        async for message in self._events:
+            event = _wire_work.file_event(message)
+            if event is not None:
+                return event
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
+
+    async def __aenter__(self) -> "AsyncFileWatch":
+        await self._events.__anext__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+
+class AsyncFileCalls:
+    """Files as the running sandbox sees them: "x", "/x" and "/workspace/x" are the same."""
+
+    _connection: AsyncConnection
+
+    async def stream_sandbox_file(self, sandbox_id: str, path: str) -> _flavor.Stream[bytes]:
+        """A file's content in pieces; a file of any size costs no memory."""
+        raw = _wire.path_bytes(path)
+        request = sb.ReadFileRequest(sandbox_id=sandbox_id, path=raw)
+        about = _about(sandbox_id, raw, "read")
+        async for chunk in self._connection.answers(methods.READ_FILE, request, about):
+            yield chunk.data
+
+    async def read_sandbox_file(self, sandbox_id: str, path: str) -> bytes:
+        """A file as the running sandbox sees it."""
+        data: List[bytes] = []
+        async for piece in self.stream_sandbox_file(sandbox_id, path):
+            data.append(piece)
+        return b"".join(data)
+
+    async def write_sandbox_file(
+        self,
+        sandbox_id: str,
+        path: str,
+        content: Content,
+        *,
+        mode: int = 0,
+        on_progress: OnProgress = None,
+    ) -> t.FileInfo:
+        """Writes a file into the running sandbox's delta; missing directories are created."""
+        raw = _wire.path_bytes(path)
+
+        async def steps() -> AsyncIterator[sb.WriteFileRequest]:
+            start = sb.WriteFileRequest.Start(sandbox_id=sandbox_id, path=raw, mode=mode)
+            yield sb.WriteFileRequest(start=start)
+            async for piece in pieces(content, on_progress):
+                yield sb.WriteFileRequest(data=piece)
+
+        about = _about(sandbox_id, raw, "write")
+        return _wire.file_info(await self._connection.send(methods.WRITE_FILE, steps(), about))
+
+    async def list_sandbox_files(
+        self, sandbox_id: str, path: str = "", recursive: bool = False
+    ) -> List[t.FileInfo]:
+        """What lies in a directory as the running sandbox sees it."""
+        raw = _wire.path_bytes(path)
+        answer = await self._connection.unary(
+            methods.LIST_SANDBOX_FILES,
+            sb.ListSandboxFilesRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive),
+            _about(sandbox_id, raw, "list"),
+            again=True,
+        )
+        return [_wire.file_info(message) for message in answer.files]
+
+    async def stat_sandbox_file(self, sandbox_id: str, path: str) -> t.FileInfo:
+        raw = _wire.path_bytes(path)
+        answer = await self._connection.unary(
+            methods.STAT_FILE,
+            fl.StatFileRequest(sandbox_id=sandbox_id, path=raw),
+            _about(sandbox_id, raw, "stat"),
+            again=True,
+        )
+        return _wire.file_info(answer)
+
+    async def remove_sandbox_file(
+        self, sandbox_id: str, path: str, recursive: bool = False
+    ) -> None:
+        """Removes a file or a directory, with ``recursive`` one that is not empty as well."""
+        raw = _wire.path_bytes(path)
+        await self._connection.unary(
+            methods.REMOVE_FILE,
+            fl.RemoveFileRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive),
+            _about(sandbox_id, raw, "remove"),
+        )
+
+    async def rename_sandbox_file(self, sandbox_id: str, path: str, to: str) -> None:
+        """Renames a file or a directory; a file at ``to`` is replaced."""
+        raw = _wire.path_bytes(path)
+        request = fl.RenameFileRequest(sandbox_id=sandbox_id, to=_wire.path_bytes(to))
+        setattr(request, "from", raw)
+        about = _about(sandbox_id, raw, "rename")
+        await self._connection.unary(methods.RENAME_FILE, request, about)
+
+    async def make_sandbox_directory(self, sandbox_id: str, path: str) -> t.FileInfo:
+        """Makes a directory and its missing parents; one that is there is no error."""
+        raw = _wire.path_bytes(path)
+        answer = await self._connection.unary(
+            methods.MAKE_DIRECTORY,
+            fl.MakeDirectoryRequest(sandbox_id=sandbox_id, path=raw),
+            _about(sandbox_id, raw, "create"),
+            again=True,
+        )
+        return _wire.file_info(answer)
+
+    def watch_sandbox_files(
+        self, sandbox_id: str, path: str = "", recursive: bool = False
+    ) -> AsyncFileWatch:
+        """The changes below a directory as the sandbox makes them."""
+        raw = _wire.path_bytes(path)
+        request = fl.WatchFilesRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive)
+        about = _about(sandbox_id, raw, "watch")
+        return AsyncFileWatch(self._connection.answers(methods.WATCH_FILES, request, about))
+
+
+def _about(sandbox_id: str, path: bytes, operation: str) -> About:
+    return About(sandbox_id=sandbox_id, path=os.fsdecode(path), operation=operation)

@@ -1,0 +1,194 @@
+"""Requests of more than a few fields, and what a user may not ask for. Pure."""
+
+from typing import Dict, Iterable, List, Optional
+
+from . import _types as t
+from . import _wire
+from ._errors import InvalidConfigurationError
+from ._gen import common_pb2 as common
+from ._gen import process_pb2 as pr
+from ._gen import sandbox_pb2 as sb
+
+_RUNTIME: Dict[t.RuntimeType, "sb.RuntimeType"] = {
+    t.RuntimeType.BWRAP: sb.RUNTIME_TYPE_BWRAP,
+    t.RuntimeType.DOCKER: sb.RUNTIME_TYPE_DOCKER,
+}
+_COMMIT_MODE: Dict[t.CommitMode, "sb.CommitMode"] = {
+    t.CommitMode.MANUAL: sb.COMMIT_MODE_MANUAL,
+    t.CommitMode.ON_EXEC: sb.COMMIT_MODE_ON_EXEC,
+}
+# Bytes that a result holds of each stream; exec_stream has no limit.
+OUTPUT_LIMIT = 8 << 20
+
+
+def rules_out(rules: Iterable[t.PermissionRule]) -> List[common.PermissionRule]:
+    return [
+        common.PermissionRule(
+            pattern=rule.pattern,
+            type=_wire.PATTERN[rule.type],
+            permission=_wire.PERMISSION[rule.permission],
+            priority=rule.priority,
+            preset=rule.preset,
+        )
+        for rule in rules
+    ]
+
+
+def limits_out(limits: t.ResourceLimits) -> common.ResourceLimits:
+    request = common.ResourceLimits(
+        memory_bytes=limits.memory_bytes,
+        cpu_quota=limits.cpu_quota,
+        cpu_shares=limits.cpu_shares,
+        pids_limit=limits.pids_limit,
+        disk_bytes=limits.disk_bytes,
+    )
+    longest = _wire.seconds(limits.timeout, "ResourceLimits.timeout")
+    if longest is not None:
+        _wire.set_duration(request.timeout, longest)
+    return request
+
+
+def create_sandbox(
+    codebase_id: str,
+    rules: Iterable[t.PermissionRule],
+    *,
+    runtime: t.RuntimeType = t.RuntimeType.BWRAP,
+    image: Optional[str] = None,
+    resources: Optional[t.ResourceLimits] = None,
+    labels: Optional[Dict[str, str]] = None,
+    expires_in: _wire.Seconds = None,
+    idle_timeout: _wire.Seconds = None,
+    commit_mode: t.CommitMode = t.CommitMode.MANUAL,
+    accept_losses: Optional[Iterable[str]] = None,
+    strict: bool = False,
+    seccomp_groups: Optional[Iterable[str]] = None,
+    request_id: str = "",
+    start: bool = False,
+) -> sb.CreateSandboxRequest:
+    request = sb.CreateSandboxRequest(
+        codebase_id=codebase_id,
+        permissions=rules_out(rules),
+        labels=labels,
+        runtime=_RUNTIME[t.RuntimeType.of(runtime)],
+        image=image,
+        resources=limits_out(resources) if resources else None,
+        commit_mode=_COMMIT_MODE[t.CommitMode.of(commit_mode)],
+        accept_losses=_wire.several(accept_losses or ()),
+        strict=strict,
+        seccomp_groups=_wire.several(seccomp_groups or ()),
+        request_id=request_id,
+        start=start,
+    )
+    for name, value in (("expires_in", expires_in), ("idle_timeout", idle_timeout)):
+        span = _wire.seconds(value, name)
+        if span is not None:
+            _wire.set_duration(getattr(request, name), span)
+    return request
+
+
+def exec_request(
+    sandbox_id: str,
+    command: t.Command,
+    *,
+    stdin: Optional[_wire.Bytes] = None,
+    env: Optional[Dict[str, str]] = None,
+    workdir: Optional[str] = None,
+    timeout: Optional[float] = None,
+) -> sb.ExecRequest:
+    request = sb.ExecRequest(
+        sandbox_id=sandbox_id, env=env, workdir=workdir, output_limit=OUTPUT_LIMIT
+    )
+    if isinstance(command, str):
+        request.command = command
+    elif isinstance(command, (bytes, bytearray)):
+        raise InvalidConfigurationError("a command is a string for the shell, or a list")
+    else:
+        request.argv.extend(_wire.raw(arg) for arg in command)
+    if not request.command and not request.argv:
+        raise InvalidConfigurationError("the command is empty")
+    if stdin is not None:
+        request.stdin_bytes = _wire.raw(stdin)
+    if timeout is not None:
+        _wire.set_duration(request.timeout, timeout)
+    return request
+
+
+# A shell for a terminal; on one it is interactive by itself.
+_TERMINAL = "if command -v bash >/dev/null; then exec bash; fi; exec sh"
+
+
+def spawn(request: sb.ExecRequest, open_stdin: bool, request_id: str) -> pr.SpawnRequest:
+    request.output_limit = 0
+    return pr.SpawnRequest(exec=request, open_stdin=open_stdin, request_id=request_id)
+
+
+def terminal(
+    sandbox_id: str,
+    size: common.WindowSize,
+    command: Optional[t.Command],
+    env: Optional[Dict[str, str]],
+    workdir: Optional[str],
+    timeout: Optional[float],
+    request_id: str,
+) -> pr.SpawnRequest:
+    environment = {"TERM": "xterm-256color", **(env or {})}
+    request = exec_request(
+        sandbox_id,
+        _TERMINAL if command is None else command,
+        env=environment,
+        workdir=workdir,
+        timeout=timeout,
+    )
+    request.pty.CopyFrom(size)
+    return spawn(request, True, request_id)
+
+
+def create_session(
+    sandbox_id: str,
+    shell: Optional[str],
+    env: Optional[Dict[str, str]],
+    workdir: Optional[str],
+    idle_timeout: _wire.Seconds,
+    request_id: str,
+) -> sb.CreateSessionRequest:
+    request = sb.CreateSessionRequest(
+        sandbox_id=sandbox_id, shell=shell, env=env, workdir=workdir, request_id=request_id
+    )
+    idle = _wire.seconds(idle_timeout, "idle_timeout")
+    if idle is not None:
+        _wire.set_duration(request.idle_timeout, idle)
+    return request
+
+
+def session_exec(session_id: str, command: str, timeout: Optional[float]) -> sb.SessionExecRequest:
+    if not isinstance(command, str):
+        raise InvalidConfigurationError(
+            "a session takes a string for its shell; shlex.join() makes one of a list"
+        )
+    if not command:
+        raise InvalidConfigurationError("the command is empty")
+    request = sb.SessionExecRequest(
+        session_id=session_id, command=command, output_limit=OUTPUT_LIMIT
+    )
+    if timeout is not None:
+        _wire.set_duration(request.timeout, timeout)
+    return request
+
+
+def window(cols: int, rows: int) -> common.WindowSize:
+    for size in (cols, rows):
+        if not isinstance(size, int) or not 0 < size < 1 << 16:
+            raise InvalidConfigurationError(
+                f"a terminal of {cols!r} columns and {rows!r} rows is none: use 1 to 65535"
+            )
+    return common.WindowSize(cols=cols, rows=rows)
+
+
+def chosen(paths: object, otherwise: str) -> List[bytes]:
+    """The paths that a call is limited to; [] for None, an error for none at all."""
+    if paths is None:
+        return []
+    found = [_wire.path_bytes(path) for path in _wire.several(paths)]  # type: ignore[arg-type]
+    if not found:
+        raise InvalidConfigurationError(f"paths is empty: leave it out to {otherwise} all")
+    return found

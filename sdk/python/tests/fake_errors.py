@@ -1,0 +1,23 @@
+"""Failures as the server sends them."""
+
+from typing import Any, Dict
+
+import grpc
+from google.protobuf import any_pb2
+
+from agentfense._gen import status_pb2
+
+
+def detail(code: int, reason: str, metadata: Dict[str, str]) -> bytes:
+    info = status_pb2.ErrorInfo(reason=reason, domain="agentfense", metadata=metadata)
+    packed = any_pb2.Any(
+        type_url="type.googleapis.com/google.rpc.ErrorInfo", value=info.SerializeToString()
+    )
+    return status_pb2.Status(code=code, details=[packed]).SerializeToString()
+
+
+async def fail(context: Any, code: grpc.StatusCode, message: str, reason: str = "", **about: str):
+    if reason:
+        trailer = detail(code.value[0], reason, about)
+        context.set_trailing_metadata((("grpc-status-details-bin", trailer),))
+    await context.abort(code, message)
