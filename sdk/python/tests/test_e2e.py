@@ -310,7 +310,6 @@ with Sandbox.from_local(sys.argv[2], preset="agent-safe") as sandbox:
 """
 
 
-@pytest.mark.xfail(reason="the daemon does not have UploadTree yet")
 def test_a_directory_that_the_daemon_cannot_see_is_uploaded(endpoint, project, tmp_path):
     """The client has a mount there that the daemon has not."""
     (project / "big").write_bytes(os.urandom(1_000_000))
