@@ -111,6 +111,9 @@ type Command struct {
 	// Timeout is the time from execve to SIGKILL of the whole tree; zero
 	// means no limit.
 	Timeout time.Duration
+	// Whole says that nothing of the command's tree outlives it: what descends
+	// from it is killed before Wait returns.
+	Whole bool
 }
 
 // Process is one running command.
@@ -123,6 +126,25 @@ type Process interface {
 	Kill() error
 	// Wait returns when the command has ended. Descendants may live on.
 	Wait(ctx context.Context) (Status, error)
+}
+
+// Interrupter is a Process that can be interrupted.
+type Interrupter interface {
+	// Interrupt does what i says and returns when it is done, or the command
+	// has ended.
+	Interrupt(ctx context.Context, i Interruption) error
+}
+
+// Interruption sends a signal to a command alone, then SIGKILL to what has come
+// to its tree since some moment. Older processes and their descendants go on,
+// and so does the command, if the signal does not end it.
+type Interruption struct {
+	Signal syscall.Signal
+	// Since is the moment, on CLOCK_BOOTTIME.
+	Since time.Duration
+	// Mark is the last process id that was given out by then. It decides where
+	// the start times of processes are too coarse to.
+	Mark uint32
 }
 
 // Status is how a command ended.

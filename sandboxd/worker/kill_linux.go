@@ -34,28 +34,34 @@ func killDescendants(spared func() map[int]bool) {
 	}
 }
 
+// process is one living process.
+type process struct {
+	pid   int
+	start int64 // clock ticks since the host's start
+}
+
 // family returns the living processes by their parents.
-func family() map[int][]int {
-	children := map[int][]int{}
+func family() map[int][]process {
+	children := map[int][]process{}
 	for _, pid := range processes() {
-		parent, alive := parentOf(pid)
+		parent, start, alive := statOf(pid)
 		if alive {
-			children[parent] = append(children[parent], pid)
+			children[parent] = append(children[parent], process{pid, start})
 		}
 	}
 	return children
 }
 
 // descendants returns what descends from root.
-func descendants(root int, children map[int][]int, spared map[int]bool) []int {
+func descendants(root int, children map[int][]process, spared map[int]bool) []int {
 	var found []int
 	for next := []int{root}; len(next) > 0; {
 		pid := next[len(next)-1]
 		next = next[:len(next)-1]
 		for _, child := range children[pid] {
-			if !spared[child] {
-				found = append(found, child)
-				next = append(next, child)
+			if !spared[child.pid] {
+				found = append(found, child.pid)
+				next = append(next, child.pid)
 			}
 		}
 	}
@@ -78,20 +84,22 @@ func processes() []int {
 	return pids
 }
 
-// parentOf reads /proc/PID/stat: the state, the parent and, further on, the
-// number of threads follow the command's name, which is in parentheses and may
-// hold any character. A zombie is alive while it has other threads.
-func parentOf(pid int) (parent int, alive bool) {
-	const state, ppid, threads = 0, 1, 17
+// statOf reads /proc/PID/stat: the state, the parent and, further on, the
+// number of threads and the start time follow the command's name, which is in
+// parentheses and may hold any character. A zombie is alive while it has other
+// threads.
+func statOf(pid int) (parent int, start int64, alive bool) {
+	const state, ppid, threads, starttime = 0, 1, 17, 19
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) <= threads {
-		return 0, false
+	if len(fields) <= starttime {
+		return 0, 0, false
 	}
 	parent, err = strconv.Atoi(fields[ppid])
 	n, _ := strconv.Atoi(fields[threads])
-	return parent, err == nil && (fields[state] != "Z" || n > 1)
+	start, _ = strconv.ParseInt(fields[starttime], 10, 64)
+	return parent, start, err == nil && (fields[state] != "Z" || n > 1)
 }

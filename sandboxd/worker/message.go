@@ -7,19 +7,21 @@ type Kind byte
 
 // The messages, in the direction that each one travels.
 const (
-	KindSetup    Kind = iota + 1 // daemon to stage one
-	KindReady                    // stage two to daemon: commands are welcome
-	KindFailed                   // either stage to daemon: the sandbox cannot start
-	KindExec                     // daemon to worker; files: stdin, stdout, stderr
-	KindStarted                  // worker to daemon, the answer to exec
-	KindExited                   // worker to daemon, later
-	KindSignal                   // daemon to worker
-	KindKill                     // daemon to worker: the whole tree
-	KindOpen                     // daemon to worker
-	KindMakeDirs                 // daemon to worker
-	KindList                     // daemon to worker
-	KindResult                   // worker to daemon, the answer to open and mkdirs; files: the opened one
-	KindEntries                  // worker to daemon, the answers to list
+	KindSetup       Kind = iota + 1 // daemon to stage one
+	KindReady                       // stage two to daemon: commands are welcome
+	KindFailed                      // either stage to daemon: the sandbox cannot start
+	KindExec                        // daemon to worker; files: stdin, stdout, stderr
+	KindStarted                     // worker to daemon, the answer to exec
+	KindExited                      // worker to daemon, later
+	KindSignal                      // daemon to worker
+	KindKill                        // daemon to worker: the whole tree
+	KindOpen                        // daemon to worker
+	KindMakeDirs                    // daemon to worker
+	KindList                        // daemon to worker
+	KindResult                      // worker to daemon, the answer to open and mkdirs; files: the opened one
+	KindEntries                     // worker to daemon, the answers to list
+	KindInterrupt                   // daemon to worker
+	KindInterrupted                 // worker to daemon, the answer to interrupt
 )
 
 // Message is what travels between the daemon and a worker.
@@ -69,6 +71,7 @@ type Exec struct {
 	Env   []string
 	Dir   string
 	Files uint32
+	Whole bool // all that descends from it ends with it
 }
 
 // Started answers Exec. Errno is 0 if the command runs, else why Op failed.
@@ -96,6 +99,18 @@ type Signal struct {
 
 // Kill ends a command's tree.
 type Kill struct{ ID uint32 }
+
+// Interrupt signals a command alone and then ends what has come to its tree
+// since, but for the command itself and what descends from older processes.
+type Interrupt struct {
+	ID     uint32
+	Number uint32
+	Since  int64  // nanoseconds of CLOCK_BOOTTIME
+	Mark   uint32 // the last process id given out by then
+}
+
+// Interrupted says that this is done.
+type Interrupted struct{ ID uint32 }
 
 // Open opens a file.
 type Open struct {
@@ -156,6 +171,9 @@ func (*List) Kind() Kind     { return KindList }
 func (*Result) Kind() Kind   { return KindResult }
 func (*Entries) Kind() Kind  { return KindEntries }
 
+func (*Interrupt) Kind() Kind   { return KindInterrupt }
+func (*Interrupted) Kind() Kind { return KindInterrupted }
+
 func (m *Setup) fields(c *codec) {
 	c.str(&m.Root)
 	c.str(&m.View)
@@ -186,6 +204,7 @@ func (m *Exec) fields(c *codec) {
 	c.strs(&m.Env)
 	c.str(&m.Dir)
 	c.u32(&m.Files)
+	c.bool(&m.Whole)
 }
 
 func (m *Started) fields(c *codec) {
@@ -205,6 +224,15 @@ func (m *Exited) fields(c *codec) {
 
 func (m *Signal) fields(c *codec) { c.u32(&m.ID); c.u32(&m.Number) }
 func (m *Kill) fields(c *codec)   { c.u32(&m.ID) }
+
+func (m *Interrupt) fields(c *codec) {
+	c.u32(&m.ID)
+	c.u32(&m.Number)
+	c.int(&m.Since)
+	c.u32(&m.Mark)
+}
+
+func (m *Interrupted) fields(c *codec) { c.u32(&m.ID) }
 
 func (m *Open) fields(c *codec) {
 	c.u32(&m.ID)
@@ -292,6 +320,10 @@ func blank(k Kind) Message {
 		return new(Result)
 	case KindEntries:
 		return new(Entries)
+	case KindInterrupt:
+		return new(Interrupt)
+	case KindInterrupted:
+		return new(Interrupted)
 	}
 	return nil
 }

@@ -156,6 +156,7 @@ func (p *pool) pass(r *runner) bool {
 			p.rest(r)
 			return true
 		}
+	case *Interrupted:
 	default:
 		return false
 	}

@@ -41,6 +41,7 @@ func serveInit(up *Conn) error {
 	s.pool = newPool(up)
 	s.tree = newTree(up, s.pool.ended, func() {})
 	s.pool.adopt = s.tree.adopt
+	s.tree.spared = s.spared
 	errs := make(chan error, 2)
 	go func() { errs <- s.tree.reap() }()
 	if err := up.Send(&Ready{}); err != nil {
@@ -116,6 +117,10 @@ func (s *initServer) handle(m Message, raw []byte, files []int) error {
 			return nil
 		}
 		s.pool.forward(m.ID, raw)
+	case *Interrupt:
+		if !s.tree.interrupt(m) {
+			s.pool.forward(m.ID, raw)
+		}
 	case *Open:
 		s.do(func() error { return openFile(s.up, m) })
 	case *MakeDirs:
@@ -135,10 +140,13 @@ func (s *initServer) killOwn() {
 		_ = unix.Kill(-1, unix.SIGKILL)
 		return
 	}
-	go killDescendants(func() map[int]bool {
-		s.tree.settle()
-		return s.pool.pids()
-	})
+	go killDescendants(s.spared)
+}
+
+// spared are the runners, those that are just starting included.
+func (s *initServer) spared() map[int]bool {
+	s.tree.settle()
+	return s.pool.pids()
 }
 
 // do runs a call beside the loop, since a file may be slow.
@@ -192,8 +200,10 @@ func runnerReceive(up *Conn, t *tree) error {
 			}
 		case *Kill:
 			if t.command(m.ID) != 0 {
-				go killDescendants(func() map[int]bool { return nil })
+				go killDescendants(t.spared)
 			}
+		case *Interrupt:
+			_ = t.interrupt(m) // it may have ended by now
 		default:
 			err = errMalformed
 		}

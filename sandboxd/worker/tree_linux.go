@@ -15,6 +15,8 @@ type tree struct {
 	adopted func(pid int, status unix.WaitStatus)
 	// emptied is called when the last child has ended after the command.
 	emptied func()
+	// spared are children that are nobody's tree.
+	spared func() map[int]bool
 
 	mu    sync.Mutex
 	born  *sync.Cond // a child was started
@@ -22,11 +24,13 @@ type tree struct {
 	empty bool       // this process has no child
 	id    uint32     // of the command
 	pid   int        // of the command; 0: none runs
+	whole bool       // see Exec
 	began time.Time
 }
 
 func newTree(up *Conn, adopted func(int, unix.WaitStatus), emptied func()) *tree {
 	t := &tree{up: up, adopted: adopted, emptied: emptied, empty: true}
+	t.spared = func() map[int]bool { return nil }
 	t.born = sync.NewCond(&t.mu)
 	return t
 }
@@ -42,7 +46,7 @@ func (t *tree) start(m *Exec, files []int) (bool, error) {
 	began := time.Now()
 	pid, started := spawn(m, files)
 	if pid != 0 {
-		t.id, t.pid, t.began = m.ID, pid, began
+		t.id, t.pid, t.began, t.whole = m.ID, pid, began, m.Whole
 		t.bear()
 	}
 	return true, t.up.Send(started)
@@ -113,8 +117,20 @@ func (t *tree) reap() error {
 	}
 }
 
+// endWith ends what descends from a command that is not to be outlived. What
+// dies meanwhile is reaped afterwards.
+func (t *tree) endWith(pid int) {
+	t.mu.Lock()
+	whole := pid == t.pid && t.whole
+	t.mu.Unlock()
+	if whole {
+		killDescendants(t.spared)
+	}
+}
+
 // ended tells of a child's end.
 func (t *tree) ended(pid int, status unix.WaitStatus) error {
+	t.endWith(pid)
 	t.mu.Lock()
 	if pid != t.pid {
 		t.mu.Unlock()

@@ -109,6 +109,8 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 		id = m.ID
 	case *worker.Exited:
 		id = m.ID
+	case *worker.Interrupted:
+		id = m.ID
 	case *worker.Result:
 		id = m.ID
 	case *worker.Entries:

@@ -29,18 +29,23 @@ type Process struct {
 	pid      int
 	timer    *time.Timer
 	timedOut bool
-	over     bool
-	status   runtime.Status
-	err      error
+	// interrupted is closed at the answer to Interrupt; nil: none is awaited.
+	interrupted chan struct{}
+	over        bool
+	status      runtime.Status
+	err         error
 }
 
-var _ runtime.Process = (*Process)(nil)
+var (
+	_ runtime.Process     = (*Process)(nil)
+	_ runtime.Interrupter = (*Process)(nil)
+)
 
 // Exec starts a command and returns once it runs.
 func (i *Instance) Exec(ctx context.Context, c runtime.Command) (runtime.Process, error) {
 	p := &Process{instance: i, started: make(chan error, 1), exited: make(chan struct{})}
 	p.oomKills, _ = i.group.OOMKills() // without it an OOM is only not reported
-	m := worker.Exec{Argv: c.Argv, Env: c.Env, Dir: c.Dir}
+	m := worker.Exec{Argv: c.Argv, Env: c.Env, Dir: c.Dir, Whole: c.Whole}
 	var files []*os.File
 	for n, f := range []*os.File{c.Stdin, c.Stdout, c.Stderr} {
 		if f != nil {
@@ -103,6 +108,15 @@ func (p *Process) receive(m worker.Message, files []*os.File) (bool, error) {
 		p.pid = int(m.PID)
 		p.mu.Unlock()
 		p.started <- nil
+		return true, nil
+	case *worker.Interrupted:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.interrupted == nil {
+			return false, errors.New("answer to no interruption")
+		}
+		close(p.interrupted)
+		p.interrupted = nil
 		return true, nil
 	case *worker.Exited:
 		if p.PID() == 0 {
@@ -177,6 +191,29 @@ func (p *Process) Kill() error {
 		}
 	})
 	return err
+}
+
+// Interrupt does what c says. Only one can be under way.
+func (p *Process) Interrupt(ctx context.Context, c runtime.Interruption) error {
+	done := make(chan struct{})
+	p.mu.Lock()
+	if p.interrupted != nil {
+		p.mu.Unlock()
+		return errors.New("the command is being interrupted already")
+	}
+	p.interrupted = done
+	p.mu.Unlock()
+	err := p.instance.tell(&worker.Interrupt{ID: p.id, Number: uint32(c.Signal), Since: int64(c.Since), Mark: c.Mark})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+	case <-p.exited:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // Wait returns when the command has ended.
