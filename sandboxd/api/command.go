@@ -38,7 +38,14 @@ func (s *Server) command(ctx context.Context, req *sandboxv1.ExecRequest) (c com
 	if req.GetCommand() == "" && len(req.GetArgv()) == 0 {
 		return c, missing("command")
 	}
-	if c.spec.Env, err = environ(req.GetEnv()); err != nil {
+	if req.GetPty() != nil {
+		size, err := sizeOf("pty", req.GetPty())
+		if err != nil {
+			return c, err
+		}
+		c.spec.Terminal = &size
+	}
+	if c.spec.Env, err = environ(req.GetEnv(), req.GetPty() != nil); err != nil {
 		return c, err
 	}
 	if c.spec.Dir, err = workdir(req.GetWorkdir()); err != nil {
@@ -105,15 +112,18 @@ func checkArg(field, arg string) error {
 
 // environ returns the whole environment of a command, sorted by what is ours
 // and what the request adds.
-func environ(env map[string]string) ([]string, error) {
+func environ(env map[string]string, terminal bool) ([]string, error) {
 	if len(env) > maxEnv {
 		return nil, invalid("env", "%d variables, at most %d are allowed", len(env), maxEnv)
 	}
 	all := slices.DeleteFunc(slices.Clone(sandbox.Environ), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		_, replaced := env[name]
-		return replaced
+		return replaced || terminal && name == "TERM"
 	})
+	if _, replaced := env["TERM"]; terminal && !replaced {
+		all = append(all, terminalName)
+	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		value := env[name]
 		switch {

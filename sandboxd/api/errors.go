@@ -160,6 +160,8 @@ func ofSandbox(err error, a about) *failure {
 		return fail(codes.Internal, ReasonStartFailed, "%v", start)
 	case errors.Is(err, runtime.ErrEnded):
 		return fail(codes.FailedPrecondition, ReasonSandboxNotRunning, "%v", err).with(keyStatus, sandbox.Stopped.String())
+	case errors.Is(err, runtime.ErrNoTerminal):
+		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%v", err).with(keyResource, "terminals-per-sandbox")
 	case errors.Is(err, runtime.ErrTooManyExecs):
 		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%v", err).with(keyResource, "commands-per-sandbox")
 	}

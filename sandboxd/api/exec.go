@@ -13,6 +13,9 @@ import (
 
 // Exec runs a command and returns its output.
 func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandboxv1.ExecResult, error) {
+	if req.GetPty() != nil {
+		return nil, invalid("pty", "Exec gives no terminal; use ExecStream or ExecInteractive")
+	}
 	cmd, err := s.command(ctx, req)
 	if err != nil {
 		return nil, err

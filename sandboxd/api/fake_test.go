@@ -71,6 +71,16 @@ func (i *hostInstance) Exec(ctx context.Context, c runtime.Command) (runtime.Pro
 	p := &hostProcess{cmd: exec.CommandContext(context.WithoutCancel(ctx), c.Argv[0], c.Argv[1:]...), exited: make(chan struct{}), timeout: c.Timeout}
 	p.cmd.Env, p.cmd.Dir = c.Env, i.r.dir
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.Terminal != nil {
+		term, near, err := newTerminal(*c.Terminal)
+		if err != nil {
+			return nil, err
+		}
+		defer near.Close()
+		p.term = term
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = near, near, near
+	}
 	for to, from := range map[*io.Writer]*os.File{&p.cmd.Stdout: c.Stdout, &p.cmd.Stderr: c.Stderr} {
 		if from != nil {
 			*to = from
@@ -128,6 +138,7 @@ func (i *hostInstance) Close(context.Context) error {
 }
 
 type hostProcess struct {
+	term    runtime.Terminal
 	cmd     *exec.Cmd
 	timeout time.Duration
 	exited  chan struct{}
@@ -149,6 +160,7 @@ func (p *hostProcess) wait() {
 	}
 }
 
+func (p *hostProcess) Terminal() runtime.Terminal      { return p.term }
 func (p *hostProcess) PID() int                        { return p.cmd.Process.Pid }
 func (p *hostProcess) Signal(sig syscall.Signal) error { return syscall.Kill(-p.PID(), sig) }
 func (p *hostProcess) Kill() error                     { return p.Signal(syscall.SIGKILL) }

@@ -119,6 +119,10 @@ func (j *job) listen(ctx context.Context, stream grpc.BidiStreamingServer[sandbo
 			if err := j.signal(step.Signal); err != nil {
 				return err
 			}
+		case *sandboxv1.ExecInput_Resize:
+			if err := j.resize(step.Resize); err != nil {
+				return err
+			}
 		default:
 			return fail(codes.InvalidArgument, ReasonUnexpectedStep, "only the first message is start")
 		}

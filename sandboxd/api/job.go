@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -25,16 +26,30 @@ type job struct {
 	server *Server
 	cmd    command
 	proc   runtime.Process
+	// stdout and stderr are nil where term is not.
 	stdout *os.File
 	stderr *os.File
+	term   runtime.Terminal
 	// stdin is nil where the command reads from /dev/null.
-	stdin *os.File
+	stdin input
 	feed  sync.WaitGroup
 	// ended is closed when the command has ended, fed when nothing writes to
 	// its standard input any more.
 	ended, fed chan struct{}
 	release    func() // of the owner's count
 }
+
+// input is where a command's standard input goes.
+type input interface {
+	io.WriteCloser
+	// giveUp ends writes that wait, and those to come.
+	giveUp()
+}
+
+// stdinPipe is the standard input of a command without a terminal.
+type stdinPipe struct{ *os.File }
+
+func (p stdinPipe) giveUp() { p.File.Close() }
 
 // sink takes output; the bytes are its own until it returns. It is called from
 // two goroutines, one for each type.
@@ -46,31 +61,19 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 	if j.release, err = s.commands.take(cmd.run.Sandbox().Info().Owner, s.cfg.Limits.Commands); err != nil {
 		return nil, err
 	}
-	var theirs []*os.File
+	spec := cmd.spec
 	defer func() {
-		closeAll(theirs...)
+		closeAll(spec.Stdin, spec.Stdout, spec.Stderr)
 		if err != nil {
-			closeAll(j.stdin, j.stdout, j.stderr)
+			closeAll(j.stdout, j.stderr)
+			if j.stdin != nil {
+				j.stdin.Close()
+			}
 			j.release()
 		}
 	}()
-	connect := func(ours, their **os.File, daemonReads bool) error {
-		o, t, err := pipe.New(daemonReads)
-		if err == nil {
-			*ours, *their = o, t
-			theirs = append(theirs, t)
-		}
-		return err
-	}
-	spec := cmd.spec
-	if err := connect(&j.stdout, &spec.Stdout, true); err != nil {
-		return nil, err
-	}
-	if err := connect(&j.stderr, &spec.Stderr, true); err != nil {
-		return nil, err
-	}
-	if wantStdin || len(cmd.stdin) > 0 {
-		if err := connect(&j.stdin, &spec.Stdin, false); err != nil {
+	if spec.Terminal == nil {
+		if err := j.pipes(&spec, wantStdin || len(cmd.stdin) > 0); err != nil {
 			return nil, err
 		}
 	}
@@ -82,7 +85,26 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 		}
 		return nil, translate(err, cmd.about()).with(keyCommand, cmd.text)
 	}
+	if spec.Terminal != nil {
+		j.term = j.proc.Terminal()
+		j.stdin = keyboard{j.term}
+	}
 	return j, nil
+}
+
+// pipes makes the pipes of a command: its ends are in spec, the others in j.
+func (j *job) pipes(spec *runtime.Command, wantStdin bool) (err error) {
+	if j.stdout, spec.Stdout, err = pipe.New(true); err != nil {
+		return err
+	}
+	if j.stderr, spec.Stderr, err = pipe.New(true); err != nil || !wantStdin {
+		return err
+	}
+	var ours *os.File
+	if ours, spec.Stdin, err = pipe.New(false); err == nil {
+		j.stdin = stdinPipe{ours}
+	}
+	return err
 }
 
 func closeAll(files ...*os.File) {
@@ -105,6 +127,36 @@ func (j *job) feedAll() {
 	})
 }
 
+// pumps returns what reads the command's output, one function a stream.
+func (j *job) pumps(sink sink) []func() error {
+	if j.term != nil {
+		return []func() error{func() error { return j.pumpTerminal(sink) }}
+	}
+	return []func() error{
+		func() error {
+			return j.pump(j.stdout, func(b []byte) error { return sink(sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT, b) })
+		},
+		func() error {
+			return j.pump(j.stderr, func(b []byte) error { return sink(sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR, b) })
+		},
+	}
+}
+
+// giveUp makes reads and writes that wait give up. What was written already is
+// still read.
+func (j *job) giveUp() {
+	if j.stdin != nil {
+		j.stdin.giveUp()
+	}
+	past := time.Unix(1, 0)
+	if j.term != nil {
+		_ = j.term.SetReadDeadline(past) // fails only if it is closed
+		return
+	}
+	j.stdout.SetReadDeadline(past)
+	j.stderr.SetReadDeadline(past)
+}
+
 // run gives output to sink until the command has ended and its output is read,
 // and returns how it ended. When ctx ends or sink fails, the whole tree of the
 // command is killed. Descendants that outlive the command keep running, and
@@ -116,22 +168,16 @@ func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var pumps sync.WaitGroup
-	for typ, f := range map[sandboxv1.ExecOutput_OutputType]*os.File{
-		sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT: j.stdout,
-		sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR: j.stderr,
-	} {
+	for _, pump := range j.pumps(sink) {
 		pumps.Go(func() {
-			if err := j.pump(f, func(b []byte) error { return sink(typ, b) }); err != nil {
+			if err := pump(); err != nil {
 				cancel(err)
 			}
 		})
 	}
 	status, err := j.wait(ctx)
 	close(j.ended)
-	closeAll(j.stdin)
-	// Reads give up; what is in the pipes is read without waiting.
-	j.stdout.SetReadDeadline(time.Unix(1, 0))
-	j.stderr.SetReadDeadline(time.Unix(1, 0))
+	j.giveUp()
 	pumps.Wait()
 	j.feed.Wait()
 	if err == nil {

@@ -108,6 +108,9 @@ type Command struct {
 	Dir string
 	// Stdin, Stdout and Stderr are the command's; nil means /dev/null.
 	Stdin, Stdout, Stderr *os.File
+	// Terminal, of this size, is instead of the three files above, and the
+	// command's controlling terminal. Process.Terminal is its far side.
+	Terminal *Size
 	// Timeout is the time from execve to SIGKILL of the whole tree; zero
 	// means no limit.
 	Timeout time.Duration
@@ -120,7 +123,10 @@ type Command struct {
 type Process interface {
 	// PID is the process id inside the sandbox.
 	PID() int
-	// Signal sends sig to the command's process group.
+	// Terminal is nil for a command without one. It is the caller's to close.
+	Terminal() Terminal
+	// Signal sends sig to the command's process group. What a terminal sends
+	// when keys are pressed goes to its foreground process group instead.
 	Signal(sig syscall.Signal) error
 	// Kill sends SIGKILL to the command and everything that descends from it.
 	Kill() error

@@ -58,13 +58,16 @@ func spawn(m *Exec, files []int) (pid int, started *Started) {
 	if err != nil {
 		return fail("exec", m.Argv[0], err)
 	}
+	if m.Terminal && len(files) > 0 {
+		files = []int{files[0], files[0], files[0]}
+	}
 	std, done, err := standardFiles(m.Files, files)
 	if err != nil {
 		return fail("exec", "/dev/null", err)
 	}
 	defer done()
 	pid, err = syscall.ForkExec(path, m.Argv, &syscall.ProcAttr{
-		Dir: dir, Env: m.Env, Files: std, Sys: &syscall.SysProcAttr{Setsid: true},
+		Dir: dir, Env: m.Env, Files: std, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: m.Terminal},
 	})
 	if err != nil {
 		return fail("exec", m.Argv[0], err)

@@ -8,7 +8,7 @@ type Kind byte
 // The messages, in the direction that each one travels.
 const (
 	KindSetup       Kind = iota + 1 // daemon to stage one
-	KindReady                       // stage two to daemon: commands are welcome
+	KindReady                       // stage two to daemon: commands are welcome; files: ptmx
 	KindFailed                      // either stage to daemon: the sandbox cannot start
 	KindExec                        // daemon to worker; files: stdin, stdout, stderr
 	KindStarted                     // worker to daemon, the answer to exec
@@ -52,7 +52,8 @@ type Setup struct {
 	NoLandlock bool
 }
 
-// Ready says that the worker serves.
+// Ready says that the worker serves. Nothing of the sandbox's own has run yet,
+// so what comes with it is the worker's: the sandbox's ptmx, by O_PATH.
 type Ready struct{}
 
 // Failed says that the sandbox cannot start, and why.
@@ -64,7 +65,8 @@ type Failed struct {
 }
 
 // Exec starts a command. Files says which of stdin, stdout and stderr come with
-// it, as bits 0 to 2.
+// it, as bits 0 to 2. With Terminal one file is all three, and the controlling
+// terminal of the command's session.
 type Exec struct {
 	ID    uint32
 	Argv  []string
@@ -72,6 +74,8 @@ type Exec struct {
 	Dir   string
 	Files uint32
 	Whole bool // all that descends from it ends with it
+
+	Terminal bool
 }
 
 // Started answers Exec. Errno is 0 if the command runs, else why Op failed.
@@ -205,6 +209,7 @@ func (m *Exec) fields(c *codec) {
 	c.str(&m.Dir)
 	c.u32(&m.Files)
 	c.bool(&m.Whole)
+	c.bool(&m.Terminal)
 }
 
 func (m *Started) fields(c *codec) {

@@ -13,7 +13,7 @@ var samples = []Message{
 	},
 	&Ready{},
 	&Failed{Stage: "mounts", Item: "/proc", Errno: 1, Text: "x"},
-	&Exec{ID: 7, Argv: []string{"a", "\xff\x01"}, Env: []string{"A=b"}, Dir: "/workspace", Files: 5, Whole: true},
+	&Exec{ID: 7, Argv: []string{"a", "\xff\x01"}, Env: []string{"A=b"}, Dir: "/workspace", Files: 5, Whole: true, Terminal: true},
 	&Started{ID: 7, PID: 12, Op: "exec", Path: "/x", Errno: 2},
 	&Exited{ID: 7, Status: 0x8b, Duration: -1, Clean: true},
 	&Signal{ID: 7, Number: 15},

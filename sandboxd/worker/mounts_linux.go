@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// MaxTerminals is how many pseudo-terminals a sandbox may have. Without a cap,
+// one sandbox could use up those of the host.
+const MaxTerminals = 256
+
 const (
 	tmpInodes = 1 << 20
 	// overlayOptions make the delta plain: no redirects, no metadata-only
@@ -39,7 +43,7 @@ func mountAll(s *Setup) error {
 		data           string
 	}{
 		{"/proc", "proc", quiet | unix.MS_NOEXEC, ""},
-		{"/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, fmt.Sprintf("newinstance,ptmxmode=0666,mode=0620,gid=%d", s.UID)},
+		{"/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, fmt.Sprintf("newinstance,ptmxmode=0666,mode=0620,uid=%d,gid=%d,max=%d", s.UID, s.UID, MaxTerminals)},
 		{"/dev/shm", "tmpfs", quiet, tmpfs(s.ShmSize, "1777")},
 		{"/tmp", "tmpfs", quiet, tmpfs(s.TmpSize, "1777")},
 		{"/home/agent", "tmpfs", quiet, tmpfs(s.HomeSize, "0700")},

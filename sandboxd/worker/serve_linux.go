@@ -44,7 +44,7 @@ func serveInit(up *Conn) error {
 	s.tree.spared = s.spared
 	errs := make(chan error, 2)
 	go func() { errs <- s.tree.reap() }()
-	if err := up.Send(&Ready{}); err != nil {
+	if err := sendReady(up); err != nil {
 		return err
 	}
 	go func() { errs <- s.receive() }()
@@ -53,6 +53,16 @@ func serveInit(up *Conn) error {
 		return nil
 	}
 	return err
+}
+
+// sendReady hands the daemon what it opens terminals with.
+func sendReady(up *Conn) error {
+	fd, err := unix.Open("/dev/pts/ptmx", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return failed(StageServe, "/dev/pts/ptmx", err)
+	}
+	defer unix.Close(fd)
+	return up.Send(&Ready{}, fd)
 }
 
 // becomeServer makes this process as hard to disturb as its rights allow.

@@ -30,6 +30,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"entries of one file listing":                   {"sandboxd/runtime/native", "maxListing"},
 		"processes and threads, if not said":            {"sandboxd/runtime", "DefaultPids"},
 		"`/tmp` and `/home/agent` (in memory, private)": {"sandboxd/runtime/native", "defaultTmpSize"},
+		"pseudo-terminals of a sandbox":                 {"sandboxd/worker", "MaxTerminals"},
 		"`/dev/shm`":                                    {"sandboxd/runtime/native", "defaultShmSize"},
 	} {
 		c, ok := constants(t, tt.dir)[tt.name]

@@ -23,6 +23,8 @@ type Instance struct {
 	forget  func()
 	ready   chan error // one value: how the set-up went
 	done    chan struct{}
+	// ptmx opens terminals of the sandbox. It is set before ready.
+	ptmx *os.File
 
 	mu     sync.Mutex
 	lastID uint32
@@ -100,7 +102,7 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 	var id uint32
 	switch m := m.(type) {
 	case *worker.Ready:
-		return i.setReady(nil)
+		return i.serves(files)
 	case *worker.Failed:
 		err := m.Err()
 		i.blame(err)
@@ -134,6 +136,19 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 		i.mu.Unlock()
 	}
 	return nil
+}
+
+// serves takes the worker's word that it is set up. It comes once, and before
+// anything of the sandbox's own could run.
+func (i *Instance) serves(files []*os.File) error {
+	if i.ptmx != nil || len(files) != 1 {
+		return errors.New("wrong files with the end of the set-up")
+	}
+	if err := checkPtmx(files[0]); err != nil {
+		return err
+	}
+	i.ptmx = files[0]
+	return i.setReady(nil)
 }
 
 func (i *Instance) setReady(err error) error {
@@ -188,6 +203,7 @@ func (i *Instance) wait(received <-chan struct{}) {
 	state, err := i.process.Wait()
 	i.link.close()
 	<-received
+	closeFiles([]*os.File{i.ptmx})
 	kills, _ := i.group.OOMKills() // tells only more about the reason
 	switch {
 	case err != nil:

@@ -24,6 +24,7 @@ type Process struct {
 	started  chan error    // one value
 	exited   chan struct{} // closed after status and err are set
 	oomKills uint64        // before it began
+	terminal *terminal     // nil if it has none
 
 	mu       sync.Mutex
 	pid      int
@@ -42,17 +43,19 @@ var (
 )
 
 // Exec starts a command and returns once it runs.
-func (i *Instance) Exec(ctx context.Context, c runtime.Command) (runtime.Process, error) {
+func (i *Instance) Exec(ctx context.Context, c runtime.Command) (_ runtime.Process, err error) {
 	p := &Process{instance: i, started: make(chan error, 1), exited: make(chan struct{})}
 	p.oomKills, _ = i.group.OOMKills() // without it an OOM is only not reported
 	m := worker.Exec{Argv: c.Argv, Env: c.Env, Dir: c.Dir, Whole: c.Whole}
-	var files []*os.File
-	for n, f := range []*os.File{c.Stdin, c.Stdout, c.Stderr} {
-		if f != nil {
-			m.Files |= 1 << n
-			files = append(files, f)
-		}
+	files, err := p.files(c, &m)
+	if err != nil {
+		return nil, err
 	}
+	defer func() {
+		if err != nil && p.terminal != nil {
+			p.terminal.Close()
+		}
+	}()
 	id, err := i.begin(p, func(id uint32) worker.Message {
 		p.id, m.ID = id, id
 		return &m
@@ -61,7 +64,7 @@ func (i *Instance) Exec(ctx context.Context, c runtime.Command) (runtime.Process
 		return nil, err
 	}
 	select {
-	case err := <-p.started:
+	case err = <-p.started:
 		if err != nil {
 			return nil, err
 		}
@@ -71,6 +74,24 @@ func (i *Instance) Exec(ctx context.Context, c runtime.Command) (runtime.Process
 	}
 	p.limit(c.Timeout)
 	return p, nil
+}
+
+// files returns what is to be the command's standard streams.
+func (p *Process) files(c runtime.Command, m *worker.Exec) (files []*os.File, err error) {
+	if c.Terminal != nil {
+		if p.terminal, err = openTerminal(p.instance.ptmx, *c.Terminal); err != nil {
+			return nil, err
+		}
+		m.Terminal, m.Files = true, 0b111
+		return []*os.File{p.terminal.near}, nil
+	}
+	for n, f := range []*os.File{c.Stdin, c.Stdout, c.Stderr} {
+		if f != nil {
+			m.Files |= 1 << n
+			files = append(files, f)
+		}
+	}
+	return files, nil
 }
 
 // limit arms the timeout, if the command still runs.
@@ -157,6 +178,9 @@ func (p *Process) finish(s runtime.Status, err error) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
+	if p.terminal != nil {
+		p.terminal.hangUp()
+	}
 	s.TimedOut = p.timedOut
 	s.OOM = kills > p.oomKills
 	p.status, p.err = s, err
@@ -170,11 +194,22 @@ func (p *Process) PID() int {
 	return p.pid
 }
 
-// Signal sends sig to the command's process group. A command that has ended is
-// no error.
+// Terminal is the far side of the command's terminal.
+func (p *Process) Terminal() runtime.Terminal {
+	if p.terminal == nil {
+		return nil
+	}
+	return p.terminal
+}
+
+// Signal sends sig to the command's process group, or as its terminal would. A
+// command that has ended is no error.
 func (p *Process) Signal(sig syscall.Signal) error {
 	if sig <= 0 || sig > 64 {
 		return fmt.Errorf("cannot send signal %d: %w", sig, syscall.EINVAL)
+	}
+	if p.terminal != nil && p.terminal.signal(sig) {
+		return nil
 	}
 	return p.instance.tell(&worker.Signal{ID: p.id, Number: uint32(sig)})
 }
