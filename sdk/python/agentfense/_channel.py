@@ -21,6 +21,11 @@ OPTIONS: List[Option] = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A stream has no deadline: without these it would wait for a server that
+    # stopped answering for as long as the command may run.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 
 # A stream of answers is read by the thread that asks for it, by no other.

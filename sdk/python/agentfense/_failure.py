@@ -125,8 +125,16 @@ def _limit(f: Failure) -> errors.SandboxError:
     )
 
 
+def _number(text: str, otherwise: Optional[float]) -> Optional[float]:
+    try:
+        return float(text)
+    except ValueError:
+        return otherwise
+
+
 def _timeout(f: Failure) -> errors.SandboxError:
-    seconds = f.about.timeout
+    seconds = _number(f.get("timeout"), f.about.timeout)
+    command = f.about.command or f.get("command")
     if f.reason != "COMMAND_TIMEOUT" and not f.about.command:
         return errors.ConnectionError(
             f"the server did not answer in time: {f.message}",
@@ -136,10 +144,10 @@ def _timeout(f: Failure) -> errors.SandboxError:
         )
     after = "" if seconds is None else f" after {seconds:g} s"
     return errors.CommandTimeoutError(
-        f"command {f.about.command!r} timed out{after}",
+        f"command {command!r} timed out{after}",
         f.details,
         f.code,
-        command=f.about.command,
+        command=command,
         timeout_seconds=seconds,
     )
 

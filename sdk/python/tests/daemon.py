@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 class Daemon:
     """bin/sandboxd, or the one in $AGENTFENSE_BIN, with all that it keeps below one directory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
+        self._flags = flags
         self.program = pathlib.Path(os.environ.get("AGENTFENSE_BIN", ROOT / "bin")) / "sandboxd"
         assert os.geteuid() == 0, "the e2e tests need root"
         assert self.program.exists(), f"{self.program} is missing: run make build"
@@ -31,6 +32,7 @@ class Daemon:
                 f"--state-dir={self.directory}/state",
                 f"--run-dir={self.directory}/run",
                 f"--listen={self.endpoint}",
+                *self._flags,
             ],
             stderr=self._log,
             start_new_session=True,
@@ -48,6 +50,14 @@ class Daemon:
     def log(self) -> str:
         return (self.directory / "log").read_text(errors="replace")
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it without a chance to say so."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -60,7 +70,8 @@ class Daemon:
 
     def close(self) -> None:
         try:
-            self.stop()
+            if self._process.poll() is None:
+                self.stop()
         finally:
             self._log.close()
             shutil.rmtree(self.directory)

@@ -131,7 +131,8 @@ class AsyncCodebaseCalls:
             file_path_bytes=path,
         )
         about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="read")
-        async for chunk in self._connection.answers(methods.DOWNLOAD_FILE, request, about):
+        answers = self._connection.answers(methods.DOWNLOAD_FILE, request, about, again=True)
+        async for chunk in answers:
             yield chunk.data
 
     async def download_file(self, codebase_id: str, file_path: str) -> bytes:

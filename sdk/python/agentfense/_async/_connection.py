@@ -15,6 +15,8 @@ Res = TypeVar("Res")
 
 # Seconds that a call which runs no command may take.
 DEADLINE = 30.0
+# Seconds until a server that accepts connections is taken for one that does not.
+_PATIENCE = 10.0
 _TRAILER = "grpc-status-details-bin"
 
 # Channels of a parent process: a child can neither use nor close them.
@@ -38,6 +40,8 @@ class AsyncConnection:
         self.secure = secure
         self._channel: Optional[_Channel] = None
         self._closed = False
+        # The last that was heard of the server is that it was not there.
+        self._shaken = False
 
     async def unary(
         self,
@@ -45,32 +49,34 @@ class AsyncConnection:
         request: Req,
         about: About,
         *,
-        timeout: float = DEADLINE,
+        timeout: Optional[float] = None,
         again: bool = False,
     ) -> Res:
         """One request, one answer. ``again``: safe to repeat if the server went away."""
+        await self._settle()
         try:
             return await self._unary(method, request, about, timeout)
         except ConnectionError as e:
-            # gRPC remembers for a while that a server was not there.
             if not (again or never_sent(e)) or not self.endpoint.accepts():
                 raise
-        return await self._unary(method, request, about, timeout, wait=True)
+        await self._settle()
+        return await self._unary(method, request, about, timeout)
 
     async def _unary(
-        self,
-        method: Method[Req, Res],
-        request: Req,
-        about: About,
-        timeout: float,
-        wait: bool = False,
+        self, method: Method[Req, Res], request: Req, about: About, timeout: Optional[float]
     ) -> Res:
         call = self._call("unary_unary", method)
         try:
-            answer: Res = await call(request, timeout=timeout, wait_for_ready=wait)
+            answer: Res = await call(request, timeout=timeout or DEADLINE)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         return answer
+
+    async def _settle(self) -> None:
+        """Uses a server that is there again at once, although gRPC would still hold back."""
+        if self._shaken and self.endpoint.accepts():
+            await _flavor.ready(self._open().channel, _PATIENCE)
+            self._shaken = False
 
     async def answers(
         self,
@@ -79,8 +85,24 @@ class AsyncConnection:
         about: About,
         *,
         timeout: Optional[float] = None,
+        again: bool = False,
     ) -> _flavor.Stream[Res]:
-        """One request, a stream of answers; leaving it early ends the call."""
+        """One request, a stream of answers; leaving it early ends the call.
+
+        ``again``: safe to repeat if the server went away before the first answer.
+        """
+        await self._settle()
+        answered = False
+        try:
+            call = self._call("unary_stream", method)(request, timeout=timeout)
+            async for answer in self._read(call, about):
+                answered = True
+                yield answer
+            return
+        except ConnectionError as e:
+            if answered or not (again or never_sent(e)) or not self.endpoint.accepts():
+                raise
+        await self._settle()
         call = self._call("unary_stream", method)(request, timeout=timeout)
         async for answer in self._read(call, about):
             yield answer
@@ -94,6 +116,7 @@ class AsyncConnection:
         timeout: Optional[float] = None,
     ) -> Res:
         """A stream of requests, one answer."""
+        await self._settle()
         try:
             answer: Res = await self._call("stream_unary", method)(requests, timeout=timeout)
         except grpc.RpcError as e:
@@ -104,12 +127,14 @@ class AsyncConnection:
         self, method: Method[Req, Res], requests: AsyncIterator[Req], about: About
     ) -> _flavor.Stream[Res]:
         """A stream of requests and a stream of answers at the same time."""
+        await self._settle()
         call = self._call("stream_stream", method)(requests)
         async for answer in self._read(call, about):
             yield answer
 
-    def duplex(self, method: Method[Req, Res], about: About) -> _flavor.Duplex[Req, Res]:
+    async def duplex(self, method: Method[Req, Res], about: About) -> _flavor.Duplex[Req, Res]:
         """A stream of requests and one of answers, each at its own pace."""
+        await self._settle()
         call = self._call("stream_stream", method)
         return _flavor.Duplex(call, lambda failed: self.error(failed, about))
 
@@ -122,7 +147,7 @@ class AsyncConnection:
         finally:
             call.cancel()
 
-    def _call(self, kind: str, method: Method[Any, Any]) -> Any:
+    def _open(self) -> _Channel:
         if self._closed:
             raise SandboxError("the client is closed")
         owner = _flavor.owner()
@@ -132,6 +157,10 @@ class AsyncConnection:
                 _inherited.append(current)
             current = _Channel(owner, _flavor.open_channel(self.endpoint.target, self.secure))
             self._channel = current
+        return current
+
+    def _call(self, kind: str, method: Method[Any, Any]) -> Any:
+        current = self._open()
         call = current.calls.get(method.path)
         if call is None:
             call = getattr(current.channel, kind)(
@@ -149,7 +178,9 @@ class AsyncConnection:
             if key == _TRAILER:
                 trailer = value
         about = About(**{**about.__dict__, "endpoint": str(self.endpoint)})
-        return to_error(failed.code().value[0], failed.details() or "", trailer, about)
+        error = to_error(failed.code().value[0], failed.details() or "", trailer, about)
+        self._shaken = self._shaken or isinstance(error, ConnectionError)
+        return error
 
     async def close(self) -> None:
         """Closes the channel; calls after that are errors. Closing twice is none."""

@@ -92,7 +92,8 @@ class AsyncFileCalls:
         raw = _wire.path_bytes(path)
         request = sb.ReadFileRequest(sandbox_id=sandbox_id, path=raw)
         about = _about(sandbox_id, raw, "read")
-        async for chunk in self._connection.answers(methods.READ_FILE, request, about):
+        answers = self._connection.answers(methods.READ_FILE, request, about, again=True)
+        async for chunk in answers:
             yield chunk.data
 
     async def read_sandbox_file(self, sandbox_id: str, path: str) -> bytes:

@@ -1,6 +1,7 @@
 """What differs between async and sync beyond a missing await; its twin is in _sync."""
 
 import asyncio
+import contextlib
 import inspect
 import os
 from typing import (
@@ -48,6 +49,12 @@ def open_channel(target: str, secure: bool) -> Any:
     if secure:
         return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=OPTIONS)
     return grpc.aio.insecure_channel(target, options=OPTIONS)
+
+
+async def ready(channel: Any, patience: float) -> None:
+    """Waits until the channel is connected, but not for ever."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(channel.channel_ready(), patience)
 
 
 async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:

@@ -95,6 +95,6 @@ class AsyncProcessCalls:
         )
 
     async def _attach(self, process_id: str) -> AsyncProcessStream:
-        stream = self._connection.duplex(methods.ATTACH, About(process_id=process_id))
+        stream = await self._connection.duplex(methods.ATTACH, About(process_id=process_id))
         await stream.send(pr.AttachInput(attach=pr.AttachRequest(process_id=process_id)))
         return stream

@@ -132,7 +132,8 @@ class CodebaseCalls:
             file_path_bytes=path,
         )
         about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="read")
-        for chunk in self._connection.answers(methods.DOWNLOAD_FILE, request, about):
+        answers = self._connection.answers(methods.DOWNLOAD_FILE, request, about, again=True)
+        for chunk in answers:
             yield chunk.data
 
     def download_file(self, codebase_id: str, file_path: str) -> bytes:

@@ -93,7 +93,8 @@ class FileCalls:
         raw = _wire.path_bytes(path)
         request = sb.ReadFileRequest(sandbox_id=sandbox_id, path=raw)
         about = _about(sandbox_id, raw, "read")
-        for chunk in self._connection.answers(methods.READ_FILE, request, about):
+        answers = self._connection.answers(methods.READ_FILE, request, about, again=True)
+        for chunk in answers:
             yield chunk.data
 
     def read_sandbox_file(self, sandbox_id: str, path: str) -> bytes:

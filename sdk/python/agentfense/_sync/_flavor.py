@@ -29,6 +29,12 @@ def open_channel(target: str, secure: bool) -> Any:
     return grpc.insecure_channel(target, options=options)
 
 
+def ready(channel: Any, patience: float) -> None:
+    """Waits until the channel is connected, but not for ever."""
+    with contextlib.suppress(grpc.FutureTimeoutError):
+        grpc.channel_ready_future(channel).result(patience)
+
+
 def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
     """Calls a callback with a value, unless that is empty text."""
     if callback is not None and value:
