@@ -81,14 +81,7 @@ type Instance interface {
 	// Exec starts a command and returns once it runs. The files of c are
 	// duplicated, and stay the caller's.
 	Exec(ctx context.Context, c Command) (Process, error)
-	// Open opens path inside the sandbox, as its processes would. The error
-	// holds the errno. A relative path starts at /workspace.
-	Open(ctx context.Context, path string, flags int, mode uint32) (*os.File, error)
-	// List returns the entries of a directory, or of the whole tree below it,
-	// sorted by path. Paths are relative to the directory.
-	List(ctx context.Context, path string, recursive bool) ([]FileInfo, error)
-	// MakeDirs creates path and its missing parents, as the sandbox's user.
-	MakeDirs(ctx context.Context, path string, mode uint32) error
+	Files
 	// Done is closed when the sandbox has ended, by Close or by itself.
 	Done() <-chan struct{}
 	// Reason says why it ended; nil before that, and after Close.
@@ -181,16 +174,3 @@ func (e *ExecError) Error() string {
 }
 
 func (e *ExecError) Unwrap() error { return e.Errno }
-
-// FileInfo is what lstat tells of one file.
-type FileInfo struct {
-	// Path is relative to the directory that was listed.
-	Path string
-	// Mode holds the type and permission bits of st_mode.
-	Mode uint32
-	Size int64
-	// ModTime is in nanoseconds since the epoch.
-	ModTime int64
-	// Target is where a symbolic link points.
-	Target string
-}

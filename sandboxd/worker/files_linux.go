@@ -58,8 +58,8 @@ func (l *lister) walk(dir, prefix string, recursive, first bool) error {
 		return nil
 	}
 	for _, name := range names {
-		e, ok := lstat(filepath.Join(dir, name), path.Join(prefix, name))
-		if !ok {
+		e, err := lstat(filepath.Join(dir, name), path.Join(prefix, name))
+		if err != nil {
 			continue
 		}
 		if l.add(e); l.broken != nil {
@@ -90,16 +90,16 @@ func readNames(dir string) ([]string, error) {
 	return names, err
 }
 
-func lstat(file, rel string) (Entry, bool) {
+func lstat(file, rel string) (Entry, error) {
 	var st unix.Stat_t
-	if unix.Lstat(file, &st) != nil {
-		return Entry{}, false
+	if err := unix.Lstat(file, &st); err != nil {
+		return Entry{}, err
 	}
 	e := Entry{Path: rel, Mode: st.Mode, Size: st.Size, ModTime: st.Mtim.Nano()}
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		e.Target, _ = os.Readlink(file) // refused for view-only links
 	}
-	return e, true
+	return e, nil
 }
 
 func (l *lister) add(e Entry) {
@@ -114,4 +114,24 @@ func (l *lister) flush(last bool, errno uint32) error {
 	err := l.up.Send(&Entries{ID: l.id, Entries: l.batch, Last: last, Errno: errno})
 	l.batch, l.size = l.batch[:0], 0
 	return err
+}
+
+// stat answers with the one entry that lstat gives.
+func stat(up *Conn, m *Stat) error {
+	e, err := lstat(m.Path, m.Path)
+	if err != nil {
+		return up.Send(&Entries{ID: m.ID, Last: true, Errno: errnoOf(err)})
+	}
+	return up.Send(&Entries{ID: m.ID, Last: true, Entries: []Entry{e}})
+}
+
+// rename looks first: on a read-only mount the kernel refuses before it does,
+// and a name that is not there would be told from one that is by nothing else.
+func rename(up *Conn, m *Rename) error {
+	var st unix.Stat_t
+	err := unix.Lstat(m.From, &st)
+	if err == nil {
+		err = unix.Renameat2(unix.AT_FDCWD, m.From, unix.AT_FDCWD, m.To, 0)
+	}
+	return up.Send(&Result{ID: m.ID, Errno: errnoOf(err)})
 }

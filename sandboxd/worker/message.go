@@ -19,9 +19,17 @@ const (
 	KindMakeDirs                    // daemon to worker
 	KindList                        // daemon to worker
 	KindResult                      // worker to daemon, the answer to open and mkdirs; files: the opened one
-	KindEntries                     // worker to daemon, the answers to list
+	KindEntries                     // worker to daemon, the answers to list, and the one to stat
 	KindInterrupt                   // daemon to worker
 	KindInterrupted                 // worker to daemon, the answer to interrupt
+	KindStat                        // daemon to worker
+	KindRename                      // daemon to worker, answered by a result
+	KindRemove                      // daemon to worker
+	KindRemoved                     // worker to daemon, the answer to remove
+	KindWatch                       // daemon to worker, answered by a result and then by events
+	KindNext                        // daemon to worker: the next events of a watch, please
+	KindEvents                      // worker to daemon, the answers to next
+	KindCancel                      // daemon to worker: end a remove or a watch
 )
 
 // Message is what travels between the daemon and a worker.
@@ -330,5 +338,5 @@ func blank(k Kind) Message {
 	case KindInterrupted:
 		return new(Interrupted)
 	}
-	return nil
+	return blankFile(k)
 }

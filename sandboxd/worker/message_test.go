@@ -25,6 +25,16 @@ var samples = []Message{
 	&List{ID: 1, Path: "x", Recursive: true},
 	&Result{ID: 1, Errno: 13},
 	&Entries{ID: 1, Last: true, Errno: 2, Entries: []Entry{{Path: "a", Mode: 0o100644, Size: 9, ModTime: -5, Target: "t"}, {Path: "b"}}},
+	&Interrupt{ID: 1},
+	&Interrupted{ID: 1},
+	&Stat{ID: 1, Path: "x"},
+	&Rename{ID: 1, From: "x", To: "\xff"},
+	&Remove{ID: 1, Path: "x", Recursive: true},
+	&Removed{ID: 1, Errno: 39, Path: "x/y"},
+	&Watch{ID: 1, Path: "x", Recursive: true},
+	&Next{ID: 1},
+	&Events{ID: 1, Last: true, Events: []Event{{Change: Created, Path: "\n", Dir: true}, {Change: Overflow}}},
+	&Cancel{ID: 1},
 }
 
 func TestUnmarshalInvertsMarshal(t *testing.T) {
@@ -36,7 +46,7 @@ func TestUnmarshalInvertsMarshal(t *testing.T) {
 			t.Errorf("Unmarshal(Marshal(%#v)) = %#v, %v", m, got, err)
 		}
 	}
-	for k := KindSetup; k <= KindEntries; k++ {
+	for k := KindSetup; k <= KindCancel; k++ {
 		if !seen[k] {
 			t.Errorf("no sample of kind %d", k)
 		}

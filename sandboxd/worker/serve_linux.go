@@ -30,6 +30,7 @@ type initServer struct {
 	tree  *tree
 	pool  *pool
 	slots chan struct{}
+	long  longCalls
 }
 
 // serveInit serves until the daemon closes the socket.
@@ -138,7 +139,7 @@ func (s *initServer) handle(m Message, raw []byte, files []int) error {
 	case *List:
 		s.do(func() error { return list(s.up, m) })
 	default:
-		return errMalformed
+		return s.handleFile(m)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ const maxListing = 1_000_000
 type reply struct {
 	file    *os.File
 	entries []runtime.FileInfo
+	path    string // what could not be removed
 	err     error
 	done    chan struct{}
 }
@@ -47,6 +48,13 @@ func (r *reply) receive(m worker.Message, files []*os.File) (bool, error) {
 			r.finish(m.Errno)
 		}
 		return !m.Last, nil
+	case *worker.Removed:
+		if len(files) > 0 {
+			return false, errors.New("file in an answer to remove")
+		}
+		r.path = m.Path
+		r.finish(m.Errno)
+		return false, nil
 	}
 	return false, errors.New("wrong answer to a call on files")
 }
@@ -66,13 +74,15 @@ func (r *reply) abandon() {
 // ask sends a message and waits for the whole answer.
 func (i *Instance) ask(ctx context.Context, message func(id uint32) worker.Message) (*reply, error) {
 	r := &reply{done: make(chan struct{})}
-	if _, err := i.begin(r, message); err != nil {
+	id, err := i.begin(r, message)
+	if err != nil {
 		return nil, err
 	}
 	select {
 	case <-r.done:
 		return r, r.err
 	case <-ctx.Done():
+		i.cancel(id)
 		go func() { // the answer may still bring a file
 			<-r.done
 			if r.file != nil {
@@ -99,6 +109,50 @@ func (i *Instance) Open(ctx context.Context, path string, flags int, mode uint32
 	return r.file, nil
 }
 
+// Stat describes one file.
+func (i *Instance) Stat(ctx context.Context, path string) (runtime.FileInfo, error) {
+	r, err := i.ask(ctx, func(id uint32) worker.Message { return &worker.Stat{ID: id, Path: path} })
+	if err != nil {
+		return runtime.FileInfo{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if len(r.entries) != 1 {
+		i.end(errors.New("worker broke the protocol: no entry in the answer to stat"))
+		return runtime.FileInfo{}, runtime.ErrEnded
+	}
+	return r.entries[0], nil
+}
+
+// Rename moves a file.
+func (i *Instance) Rename(ctx context.Context, from, to string) error {
+	r, err := i.ask(ctx, func(id uint32) worker.Message { return &worker.Rename{ID: id, From: from, To: to} })
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return r.noFile()
+}
+
+// Remove removes a file or a tree. When ctx ends, the worker is told to stop.
+func (i *Instance) Remove(ctx context.Context, path string, recursive bool) error {
+	r, err := i.ask(ctx, func(id uint32) worker.Message {
+		return &worker.Remove{ID: id, Path: path, Recursive: recursive}
+	})
+	if err != nil {
+		if r != nil && r.path != "" {
+			path = r.path
+		}
+		return &os.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return r.noFile()
+}
+
+// noFile closes a file that nobody asked for.
+func (r *reply) noFile() error {
+	if r.file != nil {
+		_ = r.file.Close()
+	}
+	return nil
+}
+
 // MakeDirs creates path and its missing parents.
 func (i *Instance) MakeDirs(ctx context.Context, path string, mode uint32) error {
 	r, err := i.ask(ctx, func(id uint32) worker.Message {
@@ -107,10 +161,7 @@ func (i *Instance) MakeDirs(ctx context.Context, path string, mode uint32) error
 	if err != nil {
 		return &os.PathError{Op: "mkdir", Path: path, Err: err}
 	}
-	if r.file != nil {
-		_ = r.file.Close()
-	}
-	return nil
+	return r.noFile()
 }
 
 // List returns the entries of a directory, or of the whole tree below it.

@@ -117,6 +117,10 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 		id = m.ID
 	case *worker.Entries:
 		id = m.ID
+	case *worker.Removed:
+		id = m.ID
+	case *worker.Events:
+		id = m.ID
 	default:
 		return fmt.Errorf("unexpected message kind %d", m.Kind())
 	}
