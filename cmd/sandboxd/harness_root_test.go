@@ -319,3 +319,13 @@ func (b *box) startExpectingFailure(flags ...string) string {
 	}
 	return string(out)
 }
+
+// readProc reads a file of the daemon's in /proc.
+func readProc(b *box, name string) string {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", b.cmd.Process.Pid, name))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(data)
+}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -58,6 +59,14 @@ func (t target) failure(err error) *failure {
 		return notRegular(p)
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
 		return t.denied()
+	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
+		return fail(codes.FailedPrecondition, ReasonDirectoryNotEmpty, "%s is a directory that is not empty", p)
+	case errors.Is(err, unix.EXDEV):
+		return fail(codes.FailedPrecondition, ReasonRenameImpossible,
+			"%s cannot be renamed in one step: it is a directory of the snapshot, or the two places are separate mounts; copy it and remove it instead", p)
+	case errors.Is(err, unix.EUSERS), errors.Is(err, unix.EMFILE):
+		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "the sandbox has as many watches and removals under way as it may").
+			with(keyResource, "file-calls-per-sandbox")
 	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EINVAL):
 		return fail(codes.InvalidArgument, ReasonInvalidPath, "%s is refused: %v", p, err)
 	}
@@ -71,7 +80,11 @@ func (t target) denied() *failure {
 	if err != nil {
 		return f
 	}
-	return withRule(f, pol.Decide(p), pol.Rules())
+	v := pol.Decide(p)
+	if v.Level == policy.Write && t.op != "read" {
+		f.message = fmt.Sprintf("%s stays where it is while the sandbox runs, since rules make it differ from what is around it", p)
+	}
+	return withRule(f, v, pol.Rules())
 }
 
 // withRule adds the rule behind a verdict.

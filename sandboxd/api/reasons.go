@@ -25,6 +25,8 @@ const (
 	ReasonFileNotFound      = "FILE_NOT_FOUND"      // path, codebase_id or sandbox_id
 	ReasonNotAFile          = "NOT_A_FILE"          // path
 	ReasonNotADirectory     = "NOT_A_DIRECTORY"     // path
+	ReasonDirectoryNotEmpty = "DIRECTORY_NOT_EMPTY" // path
+	ReasonRenameImpossible  = "RENAME_IMPOSSIBLE"   // path, sandbox_id
 	ReasonPermissionDenied  = "PERMISSION_DENIED"   // operation, path, rule, sandbox_id
 	ReasonDirectoryNotFound = "DIRECTORY_NOT_FOUND" // path
 	ReasonDirectoryMismatch = "DIRECTORY_MISMATCH"  // path

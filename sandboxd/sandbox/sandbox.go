@@ -87,6 +87,14 @@ func (s *Sandbox) Policy() (*policy.Policy, error) {
 	return s.pol, nil
 }
 
+// Plan returns which places of the sandbox can change.
+func (s *Sandbox) Plan() (policy.Plan, error) {
+	if err := s.prepare(); err != nil {
+		return policy.Plan{}, err
+	}
+	return s.plan, nil
+}
+
 // stateError says that the status does not fit. s.mu is held.
 func (s *Sandbox) stateError() error {
 	if s.info.Status == gone {
