@@ -49,6 +49,7 @@ from ._sync.process import Process, Pty
 from ._sync.sandbox import Sandbox
 from ._sync.session import SandboxSession
 from ._types import (
+    ApplyResult,
     Change,
     Codebase,
     CommitMode,
@@ -79,6 +80,7 @@ from ._work import FileEvent, ProcessInfo, Progress, Session
 __version__ = "0.1.0"
 
 __all__ = [
+    "ApplyResult",
     "AsyncExecStream",
     "AsyncFileWatch",
     "AsyncProcess",

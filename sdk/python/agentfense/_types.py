@@ -347,6 +347,17 @@ class CommitResult:
 
 
 @dataclass(frozen=True)
+class ApplyResult:
+    """What apply_to did to a local directory."""
+
+    applied: List[Change] = field(default_factory=list)
+    # Not permitted, hidden, in a .git directory, or a link that leads outside.
+    refused: List[Change] = field(default_factory=list)
+    # There already, or a deleted directory that holds other files and stays.
+    unchanged: List[Change] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class ServerInfo:
     version: str
     kernel: str

@@ -41,7 +41,7 @@ def all_methods() -> List[Any]:
 
 class Fake(Sessions, Processes, Files, Deltas):
     def __init__(self, socket: str) -> None:
-        for part in (Sessions, Processes, Files):
+        for part in (Sessions, Processes, Files, Deltas):
             part.__init__(self)
         self.endpoint = f"unix://{socket}"
         self.codebases: Dict[str, cb.Codebase] = {}
@@ -191,10 +191,19 @@ class Fake(Sessions, Processes, Files, Deltas):
 
     async def ListFiles(self, request: Any, context: Any) -> Any:
         await self._have(context, request.codebase_id)
-        files = self.files[request.codebase_id]
-        return cb.ListFilesResponse(
-            files=[cb.FileInfo(path=p, name=p, size=len(d)) for p, d in sorted(files.items())]
-        )
+        return cb.ListFilesResponse(files=self._infos(request.codebase_id))
+
+    def _infos(self, codebase_id: str) -> List[cb.FileInfo]:
+        files = self.files[codebase_id]
+        infos = [cb.FileInfo(path=p, name=p, size=len(d)) for p, d in sorted(files.items())]
+        for e in self.manifests.get(codebase_id, []):
+            if e.kind != cb.TreeEntry.KIND_FILE:
+                directory = e.kind == cb.TreeEntry.KIND_DIRECTORY
+                info = cb.FileInfo(path_bytes=e.path, is_dir=directory)
+                if not directory:
+                    info.symlink_target = e.symlink_target
+                infos.append(info)
+        return infos
 
     async def IngestDirectory(self, request: Any, context: Any) -> Any:
         if self.mismatch:
@@ -340,6 +349,10 @@ class Fake(Sessions, Processes, Files, Deltas):
         found = await self._sandbox(context, request.sandbox_id, running=True)
         files = self.files[found.codebase_id]
         name = request.path.decode()
+        if found.id not in self.discarded and name in self.view:
+            yield cb.FileChunk(data=self.view[name])
+            return
+        name = name if name in files else name.lstrip("/")
         if name not in files:
             await fail(context, grpc.StatusCode.NOT_FOUND, f"no file {name}", "FILE_NOT_FOUND")
         yield cb.FileChunk(data=files[name])
@@ -353,8 +366,7 @@ class Fake(Sessions, Processes, Files, Deltas):
 
     async def ListSandboxFiles(self, request: Any, context: Any) -> Any:
         found = await self._sandbox(context, request.sandbox_id, running=True)
-        files = self.files[found.codebase_id]
-        return cb.ListFilesResponse(files=[cb.FileInfo(path=p) for p in sorted(files)])
+        return cb.ListFilesResponse(files=self._infos(found.codebase_id))
 
     async def GetInfo(self, request: Any, context: Any) -> Any:
         return sb.Info(version="1.2", kernel="6.18")

@@ -1,7 +1,7 @@
 """The fake server's sessions, processes, files and deltas."""
 
 import asyncio
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set
 
 import grpc
 from fake_errors import fail
@@ -196,6 +196,9 @@ class Files:
         return files
 
     async def StatFile(self, request: Any, context: Any) -> Any:
+        target = self.view.get(request.path.decode())
+        if isinstance(target, str):
+            return cb.FileInfo(path_bytes=request.path, symlink_target=target.encode())
         files = await self._files(context, request.sandbox_id, request.path)
         return cb.FileInfo(path_bytes=request.path, size=len(files[request.path.decode()]))
 
@@ -220,21 +223,24 @@ class Files:
 
 
 class Deltas:
-    """Every sandbox has added /output/x."""
+    """What a sandbox changed: at first it added /output/x."""
+
+    def __init__(self) -> None:
+        added = sb.Change(path=b"/output/x", operation=sb.Change.OPERATION_ADDED, size=3)
+        added.kind = cb.TreeEntry.KIND_FILE
+        self.changes: List[sb.Change] = [added]
+        # What sandboxes see instead of the codebase's files; a str is a link.
+        self.view: Dict[str, Any] = {}
+        self.discarded: Set[str] = set()
 
     async def Diff(self, request: Any, context: Any) -> Any:
-        change = sb.Change(
-            path=b"/output/x",
-            operation=sb.Change.OPERATION_ADDED,
-            kind=cb.TreeEntry.KIND_FILE,
-            size=3,
-        )
-        return sb.DiffResponse(changes=[change])
+        return sb.DiffResponse(changes=self.changes)
 
     async def Commit(self, request: Any, context: Any) -> Any:
         return sb.CommitResponse(head="ab" * 32, applied=[sb.Change(path=b"/output/x")])
 
     async def Discard(self, request: Any, context: Any) -> Any:
+        self.discarded.add(request.sandbox_id)
         return sb.DiscardResponse(discarded=[sb.Change(path=b"/output/x")])
 
     async def SnapshotSandbox(self, request: Any, context: Any) -> Any:

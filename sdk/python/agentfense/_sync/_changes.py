@@ -3,8 +3,11 @@
 
 from typing import Dict, List, Optional, TypeVar
 
+from .. import _requests
 from .. import _types as t
+from .._local import Directory
 from . import _flavor
+from ._apply import DeltaApply
 from ._delta import Paths
 from ._files import Content, OnProgress
 from ._object import SandboxObject, Path
@@ -79,3 +82,20 @@ class SandboxChanges(SandboxObject):
     def _fork(self: S, labels: Optional[Dict[str, str]], auto_start: bool) -> S:
         info = self._live().fork_sandbox(self.id, labels, start=auto_start)
         return type(self)(self._client.another(), info, self._codebase, owns_sandbox=True)
+
+    def apply_to(
+        self, local_dir: Path, paths: Paths = None, *, force: bool = False
+    ) -> t.ApplyResult:
+        """Applies the permitted changes to a local directory; the sandbox must run.
+
+        It touches nothing outside the directory and follows no link in it. Where
+        a changed file is not, or not any more, what the sandbox began with, it is
+        ConflictError with the paths, before anything was changed; ``force``
+        replaces those. Changes below write level, links that lead outside, and
+        what is in a ``.git`` directory that ``paths`` does not name are refused.
+        """
+        chosen = _requests.chosen(paths, "apply")
+        client = self._live()
+        info = client.get_sandbox(self.id)
+        with Directory(local_dir) as target:
+            return DeltaApply(client, info, target, force).run(chosen)
