@@ -31,6 +31,7 @@ type runFlags struct {
 	programFlags
 	memory  *parsed[int64]
 	cpus    *parsed[int64]
+	disk    *parsed[int64]
 	pids    int64
 	keep    bool
 	dir     string
@@ -44,6 +45,7 @@ func (a *app) runCommand() *cobra.Command {
 	f := &runFlags{
 		memory: newParsed("size", parseBytes),
 		cpus:   newParsed("number", parseCPUs),
+		disk:   newParsed("size", parseBytes),
 	}
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARGUMENT]...",
@@ -70,6 +72,7 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 	f.programFlags.register(cmd)
 	flags.Var(f.memory, "memory", "most memory the sandbox may use, as 512M or 2G")
 	flags.Var(f.cpus, "cpus", "most CPU time the sandbox may use, as a number of CPUs: 1.5")
+	flags.Var(f.disk, "disk", "most room that the sandbox's changes may take, as 512M or 2G")
 	flags.Int64Var(&f.pids, "pids", 0, "most processes and threads the sandbox may have")
 	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox and the codebase, and print the sandbox's id to stderr")
 	flags.StringVar(&f.dir, "dir", ".", "directory that the sandbox gets a copy of")
@@ -205,6 +208,7 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 			MemoryBytes: r.flags.memory.value,
 			CpuQuota:    r.flags.cpus.value,
 			PidsLimit:   r.flags.pids,
+			DiskBytes:   r.flags.disk.value,
 		},
 		CommitMode:   sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
 		Start:        true,

@@ -68,6 +68,7 @@ func (s *Server) command(ctx context.Context, req *sandboxv1.ExecRequest) (c com
 	if c.run, err = sb.Run(); err != nil {
 		return c, translate(err, about{sandbox: req.GetSandboxId()})
 	}
+	c.spec.Timeout = sb.Info().Limits.TimeoutOf(c.spec.Timeout)
 	if len(c.spec.Argv) == 0 {
 		shell, err := c.run.Shell(ctx)
 		if err != nil {

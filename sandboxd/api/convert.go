@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/agentfense/agentfense/policy"
@@ -138,7 +139,13 @@ func wireLimits(l runtime.Limits) *sandboxv1.ResourceLimits {
 	if l == (runtime.Limits{}) {
 		return nil
 	}
-	return &sandboxv1.ResourceLimits{MemoryBytes: l.Memory, CpuQuota: l.CPUQuota, CpuShares: l.CPUShares, PidsLimit: l.Pids}
+	w := &sandboxv1.ResourceLimits{
+		MemoryBytes: l.Memory, CpuQuota: l.CPUQuota, CpuShares: l.CPUShares, PidsLimit: l.Pids, DiskBytes: l.Disk,
+	}
+	if l.Timeout > 0 {
+		w.Timeout = durationpb.New(l.Timeout)
+	}
+	return w
 }
 
 func wireCodebase(c store.Codebase) *sandboxv1.Codebase {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/disk"
 	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
@@ -105,12 +106,21 @@ func limitsOf(w *sandboxv1.ResourceLimits) (runtime.Limits, error) {
 		{"resources.cpu_quota", w.GetCpuQuota(), 1000},
 		{"resources.cpu_shares", w.GetCpuShares(), 2},
 		{"resources.pids_limit", w.GetPidsLimit(), 2},
+		{"resources.disk_bytes", w.GetDiskBytes(), disk.MinBytes},
 	} {
 		if l.value != 0 && l.value < l.min {
 			return runtime.Limits{}, invalid(l.field, "%d is below the least possible, %d", l.value, l.min)
 		}
 	}
+	if w.GetDiskBytes() > disk.MaxBytes {
+		return runtime.Limits{}, invalid("resources.disk_bytes", "%d is above the most possible, %d", w.GetDiskBytes(), int64(disk.MaxBytes))
+	}
+	timeout, err := duration("resources.timeout", w.GetTimeout(), maxTimeout)
+	if err != nil {
+		return runtime.Limits{}, err
+	}
 	return runtime.Limits{
 		Memory: w.GetMemoryBytes(), CPUQuota: w.GetCpuQuota(), CPUShares: w.GetCpuShares(), Pids: w.GetPidsLimit(),
+		Disk: w.GetDiskBytes(), Timeout: timeout,
 	}, nil
 }

@@ -239,7 +239,7 @@ func checkStateDir(dir string) Check {
 		return Check{name, Missing, err.Error(), "there is no place for codebases", "give sandboxd a --state-dir"}
 	}
 	const move = "give sandboxd a --state-dir on ext4, xfs or btrfs"
-	if bad, is := badStates[int64(st.Type)]; is {
+	if bad, is := badStates[st.Type]; is {
 		return Check{name, bad.state, dir + " is on " + bad.name, bad.lost, move}
 	}
 	free := st.Bavail * uint64(st.Bsize)

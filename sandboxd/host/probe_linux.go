@@ -116,6 +116,9 @@ var mkfsDirs = []string{"/usr/sbin", "/sbin", "/usr/bin", "/usr/local/sbin"}
 // Mkfs returns the path of the program that makes ext4 file systems.
 func Mkfs() (string, error) { return sbin("mkfs.ext4") }
 
+// Fsck returns the path of the program that repairs ext4 file systems.
+func Fsck() (string, error) { return sbin("e2fsck") }
+
 func sbin(name string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil && filepath.IsAbs(path) {
 		return path, nil
@@ -138,6 +141,9 @@ func HaveDisk() error {
 		return err
 	}
 	_, err := Mkfs()
+	if err == nil {
+		_, err = Fsck()
+	}
 	return err
 }
 

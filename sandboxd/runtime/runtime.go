@@ -43,6 +43,9 @@ type Spec struct {
 	// work, the directories of its overlay; both exist. Not used by read-only
 	// plans.
 	Dir string
+	// Disk is the root of a detached mount to use in Dir's place, for deltas
+	// with a limit; nil: none. It stays the caller's.
+	Disk *os.File
 	// View is where the sandbox's view is mounted, in the daemon's namespace.
 	View string
 	// Plan says which places below /workspace can change.
@@ -70,6 +73,18 @@ type Limits struct {
 	// Disk is how many bytes the sandbox's delta may take, those of its file
 	// system included; what goes over it fails with ENOSPC.
 	Disk int64
+	// Timeout is the longest that one command may run: what asks for no timeout
+	// of its own, or for a longer one, gets this.
+	Timeout time.Duration
+}
+
+// TimeoutOf returns what a command gets that asks for a timeout; zero asks for
+// none, and means none.
+func (l Limits) TimeoutOf(asked time.Duration) time.Duration {
+	if asked == 0 || l.Timeout > 0 && l.Timeout < asked {
+		return l.Timeout
+	}
+	return asked
 }
 
 // DefaultPids is the cap on processes and threads of a sandbox that asks for

@@ -247,7 +247,7 @@ func (s *Sandbox) withDelta(ctx context.Context, f func(upper *os.File) error) e
 	if err := s.openPast(); err != nil {
 		return err
 	}
-	upper, err := s.reg.openUpper(s.info.ID)
+	upper, err := s.openUpper(ctx)
 	if err != nil {
 		return err
 	}

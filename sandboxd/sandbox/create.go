@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/disk"
+	"github.com/agentfense/agentfense/sandboxd/host"
 )
 
 // newPrefix marks a state directory that is still being made.
@@ -55,7 +57,7 @@ func doneCreation(s *Sandbox) *creation {
 // [LossError] that this host cannot enforce what p asks for.
 func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 	if p.RequestID == "" {
-		return r.create(p)
+		return r.create(ctx, p)
 	}
 	key := requestKey{p.Owner, p.RequestID}
 	for {
@@ -65,7 +67,7 @@ func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 			c = &creation{done: make(chan struct{})}
 			r.request[key] = c
 			r.mu.Unlock()
-			c.s, c.err = r.create(p)
+			c.s, c.err = r.create(ctx, p)
 			if c.err != nil {
 				r.mu.Lock()
 				delete(r.request, key)
@@ -87,7 +89,7 @@ func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 	}
 }
 
-func (r *Registry) create(p Params) (_ *Sandbox, err error) {
+func (r *Registry) create(ctx context.Context, p Params) (_ *Sandbox, err error) {
 	pol, err := policy.Compile(p.Rules)
 	if err != nil {
 		return nil, err
@@ -122,14 +124,19 @@ func (r *Registry) create(p Params) (_ *Sandbox, err error) {
 	}
 	rec := record{Info: Info{
 		ID: newID(), Params: p, UID: uid, Snapshot: snap.Digest(),
-		Status: Pending, Created: time.Now().UTC().Round(0),
+		Bounded: p.Limits.Disk > 0 && !slices.Contains(r.lost(p), host.LossDisk),
+		Status:  Pending, Created: time.Now().UTC().Round(0),
 	}}
 	s := newSandbox(r, rec)
 	s.snap, s.pol, s.plan = snap, pol, plan
-	if err := r.makeDir(rec); err != nil {
+	if s.disk, err = r.makeDir(ctx, rec); err != nil {
 		return nil, err
 	}
-	return s, r.insert(s)
+	if err := r.insert(s); err != nil {
+		s.closeDisk()
+		return nil, err
+	}
+	return s, nil
 }
 
 // reserve counts one more sandbox of an owner, if that may have it.
@@ -171,11 +178,11 @@ func (r *Registry) insert(s *Sandbox) error {
 }
 
 // makeDir makes the state directory under another name first, so that one with
-// an id always has a record.
-func (r *Registry) makeDir(rec record) (err error) {
+// an id always has a record. It returns the disk of a bounded delta, else nil.
+func (r *Registry) makeDir(ctx context.Context, rec record) (d *disk.Disk, err error) {
 	temp := newPrefix + rec.ID
 	if err := r.dir.Mkdir(temp, 0o700); err != nil {
-		return fmt.Errorf("cannot make the state directory: %w", err)
+		return nil, fmt.Errorf("cannot make the state directory: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -184,26 +191,22 @@ func (r *Registry) makeDir(rec record) (err error) {
 	}()
 	dir, err := r.dir.OpenRoot(temp)
 	if err != nil {
-		return fmt.Errorf("cannot open the state directory: %w", err)
+		return nil, fmt.Errorf("cannot open the state directory: %w", err)
 	}
 	defer dir.Close()
-	for _, name := range []string{upperName, workName} {
-		if err := dir.Mkdir(name, 0o755); err != nil {
-			return fmt.Errorf("cannot make %s: %w", name, err)
+	if d, err = makePlace(ctx, dir, rec.Info); err != nil {
+		return nil, err
+	}
+	err = rec.write(dir)
+	if err == nil {
+		if err = r.dir.Rename(temp, rec.ID); err != nil {
+			err = fmt.Errorf("cannot name the state directory: %w", err)
 		}
 	}
-	if int(rec.UID) != os.Getuid() {
-		if err := dir.Chown(upperName, int(rec.UID), int(rec.UID)); err != nil {
-			return fmt.Errorf("cannot give away upper: %w", err)
-		}
+	if err != nil && d != nil {
+		d.Close()
 	}
-	if err := rec.write(dir); err != nil {
-		return err
-	}
-	if err := r.dir.Rename(temp, rec.ID); err != nil {
-		return fmt.Errorf("cannot name the state directory: %w", err)
-	}
-	return nil
+	return d, err
 }
 
 // newID returns a fresh id: 128 random bits.

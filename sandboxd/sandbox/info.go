@@ -52,7 +52,10 @@ type Info struct {
 	ID string `json:"id"`
 	Params
 	// UID is what everything in the sandbox runs as.
-	UID      uint32      `json:"uid"`
+	UID uint32 `json:"uid"`
+	// Bounded says that the delta lies on a disk of Limits.Disk bytes. With
+	// that limit set, it is not so only where the loss was accepted.
+	Bounded  bool        `json:"bounded,omitempty"`
 	Snapshot tree.Digest `json:"-"`
 	Status   Status      `json:"status"`
 	// Reason says why it is in status Error, or why it stopped by itself.

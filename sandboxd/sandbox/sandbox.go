@@ -9,6 +9,7 @@ import (
 
 	"github.com/agentfense/agentfense/delta"
 	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/disk"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/store"
 )
@@ -31,6 +32,9 @@ type Sandbox struct {
 	// broken means that the record could not be read: it is left as it is.
 	broken    bool
 	committed string // see record.Committed
+
+	diskMu sync.Mutex // above disk
+	disk   *disk.Disk // nil without a disk limit, and until it is used
 
 	expiring atomic.Bool // the expiry loop is destroying it
 

@@ -52,7 +52,7 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 	if err := s.reg.checkLosses(info.Params); err != nil {
 		return nil, err // it was made on a host that could
 	}
-	if err := s.makeUpper(info); err != nil {
+	if err := s.makeUpper(ctx, info); err != nil {
 		return nil, err
 	}
 	v, err := s.reg.cfg.Views.Acquire(ctx, info.Snapshot, s.pol, info.UID)
@@ -64,7 +64,14 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 			v.Release()
 		}
 	}()
-	inst, err := s.reg.cfg.Runtime.Start(ctx, s.spec(info, v))
+	spec := s.spec(info, v)
+	if info.Bounded {
+		if spec.Disk, err = s.openPlace(ctx); err != nil {
+			return nil, err
+		}
+		defer spec.Disk.Close()
+	}
+	inst, err := s.reg.cfg.Runtime.Start(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +81,11 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 }
 
 // makeUpper makes what the plan wants to exist.
-func (s *Sandbox) makeUpper(info Info) error {
+func (s *Sandbox) makeUpper(ctx context.Context, info Info) error {
 	if len(s.plan.Created) == 0 {
 		return nil
 	}
-	upper, err := s.reg.openUpper(info.ID)
+	upper, err := s.openUpper(ctx)
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,7 @@ func (s *Sandbox) letGo() {
 	if s.delta.lock(ctx) == nil {
 		defer s.delta.unlock()
 		s.unpin()
+		s.closeDisk()
 	}
 }
 
@@ -130,6 +131,7 @@ func (s *Sandbox) Destroy(ctx context.Context) (err error) {
 	if err := s.reg.discard(s.info.ID); err != nil {
 		return err
 	}
+	s.closeDisk()
 	s.move(destroyed, "", nil)
 	s.unpin()
 	s.reg.forget(s.info)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -20,10 +21,10 @@ const (
 const openDir = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 // openUpper opens the upper directory of a sandbox.
-func (r *Registry) openUpper(id string) (*os.File, error) {
-	dir, err := r.dir.OpenFile(id, openDir, 0)
+func (s *Sandbox) openUpper(ctx context.Context) (*os.File, error) {
+	dir, err := s.openPlace(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the state directory: %w", err)
+		return nil, err
 	}
 	defer dir.Close()
 	fd, err := unix.Openat(int(dir.Fd()), upperName, openDir, 0)

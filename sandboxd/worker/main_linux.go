@@ -61,10 +61,14 @@ func setUp(conn *Conn) error {
 		return err
 	}
 	defer closeAll(files)
-	if err := enterCgroups(files); err != nil {
+	tasks, disk := files, -1
+	if last := len(files) - 1; s.Disk && last >= 0 {
+		tasks, disk = files[:last], files[last]
+	}
+	if err := enterCgroups(tasks); err != nil {
 		return err
 	}
-	if err := mountAll(s); err != nil {
+	if err := mountAll(s, disk); err != nil {
 		return err
 	}
 	if err := enter(s.Root); err != nil {

@@ -39,7 +39,7 @@ type Message interface {
 }
 
 // Setup is all that stage one needs to know. Paths are the daemon's. The files
-// that come with it are the tasks files of cgroups to enter.
+// that come with it are the tasks files of cgroups to enter, and the disk.
 type Setup struct {
 	// Root is the mount point of the prepared root file system.
 	Root string
@@ -47,6 +47,8 @@ type Setup struct {
 	View string
 	// Dir holds the overlay's upper and work; empty binds the view itself.
 	Dir string
+	// Disk says that the last file is a detached mount to put at Dir.
+	Disk bool
 	// Writable, Protected and Files are those of policy.Plan.
 	Writable, Protected, Files []string
 	// UID is the user and group to become.
@@ -190,6 +192,7 @@ func (m *Setup) fields(c *codec) {
 	c.str(&m.Root)
 	c.str(&m.View)
 	c.str(&m.Dir)
+	c.bool(&m.Disk)
 	c.strs(&m.Writable)
 	c.strs(&m.Protected)
 	c.strs(&m.Files)

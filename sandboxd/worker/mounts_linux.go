@@ -29,9 +29,16 @@ var readOnly = []string{"sys", "bus", "fs", "irq"}
 // mountAll fills the prepared root with what each sandbox has of its own. It
 // works in the worker's own mount namespace, on the copy of the daemon's
 // mounts that the namespace was born with.
-func mountAll(s *Setup) error {
+func mountAll(s *Setup, disk int) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return failed(StageMounts, "/", err)
+	}
+	if s.Disk {
+		// Overlayfs takes no layers from a mount that is nowhere. It goes with
+		// the old root.
+		if err := unix.MoveMount(disk, "", unix.AT_FDCWD, s.Dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return failed(StageMounts, "disk", err)
+		}
 	}
 	tmpfs := func(size int64, mode string) string {
 		return fmt.Sprintf("size=%d,nr_inodes=%d,mode=%s,uid=%d,gid=%d", size, tmpInodes, mode, s.UID, s.UID)

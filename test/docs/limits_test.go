@@ -31,6 +31,8 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"processes and threads, if not said":            {"sandboxd/runtime", "DefaultPids"},
 		"`/tmp` and `/home/agent` (in memory, private)": {"sandboxd/runtime/native", "defaultTmpSize"},
 		"pseudo-terminals of a sandbox":                 {"sandboxd/worker", "MaxTerminals"},
+		"a disk limit (`disk_bytes`)":                   {"sandboxd/disk", "MinBytes"},
+		"files, directories and links that a delta":     {"sandboxd/disk", "BytesPerInode"},
 		"`/dev/shm`":                                    {"sandboxd/runtime/native", "defaultShmSize"},
 	} {
 		c, ok := constants(t, tt.dir)[tt.name]

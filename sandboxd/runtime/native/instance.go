@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
@@ -65,8 +66,12 @@ func newInstance(p *os.Process, conn *net.UnixConn, group cgroup.Group) *Instanc
 }
 
 // setUp tells the worker what to become and waits until it serves.
-func (i *Instance) setUp(ctx context.Context, s *worker.Setup) error {
-	if err := i.link.send(s, i.group.Tasks()...); err != nil {
+func (i *Instance) setUp(ctx context.Context, s *worker.Setup, disk *os.File) error {
+	files := slices.Clone(i.group.Tasks())
+	if s.Disk {
+		files = append(files, disk)
+	}
+	if err := i.link.send(s, files...); err != nil {
 		return err
 	}
 	select {

@@ -101,7 +101,11 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 		return nil, err
 	}
 	if !spec.Plan.ReadOnly() {
-		if err := freshWork(spec.Dir); err != nil {
+		dir := spec.Dir
+		if spec.Disk != nil {
+			dir = fmt.Sprintf("/proc/self/fd/%d", spec.Disk.Fd())
+		}
+		if err := freshWork(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +121,7 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 	if err := r.add(i); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
-	if err := i.setUp(ctx, r.setup(spec, root, filter)); err != nil {
+	if err := i.setUp(ctx, r.setup(spec, root, filter), spec.Disk); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start sandbox %s: %w", spec.ID, err), i.Close(context.WithoutCancel(ctx)))
 	}
 	return i, nil
@@ -159,7 +163,7 @@ func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) 
 		NoLandlock: slices.Contains(spec.Lost, landlock.LossLandlock),
 	}
 	if !spec.Plan.ReadOnly() {
-		s.Dir = spec.Dir
+		s.Dir, s.Disk = spec.Dir, spec.Disk != nil
 	}
 	return s
 }
