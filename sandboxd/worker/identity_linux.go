@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,9 @@ import (
 func becomeUser(uid uint32) error {
 	if _, err := unix.KeyctlJoinSessionKeyring("agent"); err != nil && err != unix.ENOSYS {
 		return failed(StageIdentity, "session keyring", err)
+	}
+	if err := claimLogin(uid); err != nil {
+		return failed(StageIdentity, "login uid", err)
 	}
 	for c := 0; ; c++ {
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0)
@@ -42,6 +46,25 @@ func becomeUser(uid uint32) error {
 		return failed(StageIdentity, "capabilities", err)
 	}
 	return failed(StageIdentity, "no_new_privs", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+}
+
+// claimLogin makes the kernel's audit log know the sandbox by its own uid. A
+// process without a login uid may choose any, and what it did would be logged
+// as somebody else's.
+func claimLogin(uid uint32) error {
+	fd, err := unix.Open("/proc/thread-self/loginuid", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil // a kernel without audit
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, strconv.AppendUint(nil, uint64(uid), 10))
+	if err == unix.EPERM {
+		return nil // it has one that nobody may change
+	}
+	return err
 }
 
 func dropCapabilities() error {
