@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/agentfense/agentfense/policy"
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
@@ -28,6 +29,9 @@ type command struct {
 }
 
 func (c command) about() about { return about{sandbox: c.run.Sandbox().Info().ID} }
+
+// rules are those that denials refer to.
+func (c command) rules() []policy.Rule { return c.run.Sandbox().Info().Rules }
 
 // command checks a request. The sandbox must exist for the caller and run.
 func (s *Server) command(ctx context.Context, req *sandboxv1.ExecRequest) (c command, err error) {

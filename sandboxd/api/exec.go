@@ -45,6 +45,7 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 		ExitCode: int32(status.Code), Duration: durationpb.New(status.Duration),
 		StdoutTruncated: stdout.truncated, StderrTruncated: stderr.truncated,
 		Signal: int32(status.Signal), OomKilled: status.OOM,
+		Denials: wireDenials(status.Denials, cmd.rules()), DenialsOmitted: int64(status.More),
 	}
 	res.Stdout, res.StdoutBytes = text(stdout.data)
 	res.Stderr, res.StderrBytes = text(stderr.data)
@@ -101,11 +102,8 @@ func (o *outputs) output(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
 	return o.send(&sandboxv1.ExecOutput{Type: typ, Data: b})
 }
 
-func (o *outputs) exit(status runtime.Status) error {
-	return o.send(&sandboxv1.ExecOutput{Exit: &sandboxv1.ExecExit{
-		ExitCode: int32(status.Code), Signal: int32(status.Signal),
-		Duration: durationpb.New(status.Duration), OomKilled: status.OOM,
-	}})
+func (o *outputs) exit(cmd command, status runtime.Status) error {
+	return o.send(&sandboxv1.ExecOutput{Exit: wireExit(status, cmd.rules())})
 }
 
 // ExecStream runs a command and sends its output as it comes.
@@ -125,5 +123,5 @@ func (s *Server) ExecStream(req *sandboxv1.ExecRequest, stream grpc.ServerStream
 	if err := s.settle(ctx, cmd, status, err); err != nil {
 		return err
 	}
-	return out.exit(status)
+	return out.exit(cmd, status)
 }

@@ -71,6 +71,7 @@ type daemon struct {
 	cgroups   *cgroup.Tree
 	views     *view.Manager
 	runtime   *native.Runtime
+	recorder  sandbox.Recorder
 	losses    []host.Loss
 	sandboxes *sandbox.Registry
 	server    *api.Server
@@ -113,7 +114,7 @@ func Run(ctx context.Context, opt Options) (err error) {
 // open opens everything, and returns with the socket bound.
 func (d *daemon) open() error {
 	for _, step := range []func() error{
-		d.openDirs, d.openStore, d.openViews, d.openRuntime, d.openSandboxes, d.openServer,
+		d.openDirs, d.openStore, d.openViews, d.openRuntime, d.openRecorder, d.openSandboxes, d.openServer,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -231,14 +232,8 @@ func (d *daemon) cgroupName() string {
 }
 
 func (d *daemon) openSandboxes() (err error) {
-	if d.losses, err = host.Losses(); err != nil {
-		return err
-	}
-	for _, l := range d.losses {
-		d.opt.Log.Warn("this host lacks a protection", "loss", l.Name, "consequence", l.Consequence, "fix", l.Fix)
-	}
 	d.sandboxes, err = sandbox.Open(sandbox.Config{
-		Dir: d.opt.StateDir, Store: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime,
+		Dir: d.opt.StateDir, Store: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime, Recorder: d.recorder,
 		MaxPerOwner: d.opt.MaxSandboxes, Losses: d.losses, Log: d.opt.Log,
 	})
 	if err == nil {

@@ -82,7 +82,7 @@ func checkLandlock() Check {
 
 func checkSeccomp() Check {
 	if !HaveSeccomp() {
-		return lossy("seccomp", Missing, "no filters", lossNamed(LossSeccomp))
+		return lossy("seccomp", Missing, "no filters", LossNamed(LossSeccomp))
 	}
 	return ok("seccomp", "filters")
 }
@@ -141,7 +141,7 @@ func checkCgroups() []Check {
 	}{{"pids", LossPids, Missing}, {"memory", LossMemory, Degraded}, {"cpu", LossCPU, Degraded}} {
 		check := ok(l.loss, "controller "+l.controller)
 		if !c.Has(l.controller) {
-			check = lossy(l.loss, l.without, "no controller "+l.controller, lossNamed(l.loss))
+			check = lossy(l.loss, l.without, "no controller "+l.controller, LossNamed(l.loss))
 		}
 		checks = append(checks, check)
 	}
@@ -150,7 +150,7 @@ func checkCgroups() []Check {
 
 func checkDisk() Check {
 	if err := HaveDisk(); err != nil {
-		return lossy(LossDisk, Degraded, err.Error(), lossNamed(LossDisk))
+		return lossy(LossDisk, Degraded, err.Error(), LossNamed(LossDisk))
 	}
 	return ok(LossDisk, "ext4 on loop devices")
 }

@@ -16,6 +16,7 @@ const (
 	LossCPU     = "cpu-limit"
 	LossPids    = "pids-limit"
 	LossDisk    = "disk-limit"
+	LossDenials = "denials"
 )
 
 // own are the losses that are not Landlock's.
@@ -40,6 +41,10 @@ var own = []Loss{
 		Name: LossDisk, Consequence: "what a sandbox writes below /workspace is bounded by the state file system alone",
 		Fix: "install mkfs.ext4 (package e2fsprogs), and load the modules loop and ext4",
 	},
+	{
+		Name: LossDenials, Consequence: "the result of a command does not list what the policy refused",
+		Fix: "boot a kernel of version 5.17 or newer with CONFIG_DEBUG_INFO_BTF=y, whose lockdown and container let root load tracing programs",
+	},
 }
 
 // Known returns every loss that there can be, in a stable order.
@@ -50,7 +55,8 @@ func KnownName(name string) bool {
 	return slices.ContainsFunc(Known(), func(l Loss) bool { return l.Name == name })
 }
 
-func lossNamed(name string) Loss {
+// LossNamed returns the loss of that name, which must be one of this package.
+func LossNamed(name string) Loss {
 	i := slices.IndexFunc(own, func(l Loss) bool { return l.Name == name })
 	return own[i]
 }
@@ -75,7 +81,7 @@ func Losses() ([]Loss, error) {
 		{LossDisk, HaveDisk() == nil},
 	} {
 		if !p.have {
-			lost = append(lost, lossNamed(p.loss))
+			lost = append(lost, LossNamed(p.loss))
 		}
 	}
 	return lost, nil

@@ -52,6 +52,9 @@ type Spec struct {
 	Plan policy.Plan
 	// Limits bounds the sandbox as a whole.
 	Limits Limits
+	// Born, if set, is told the process that leads the sandbox, as the daemon
+	// numbers it, before any command runs.
+	Born func(pid int)
 	// Groups names the seccomp groups that the filter allows.
 	Groups []string
 	// Lost names the losses, as package host does, that the sandbox starts
@@ -173,6 +176,10 @@ type Status struct {
 	OOM bool
 	// Duration is the time from execve to the end.
 	Duration time.Duration
+	// Denials are what the policy refused meanwhile. More counts failures that
+	// are not told of.
+	Denials []policy.Denial
+	More    uint64
 }
 
 // ExecError is why a command could not be started. It unwraps to the errno:

@@ -40,14 +40,16 @@ type View interface {
 	Release()
 }
 
-// Config is what a registry works with. All but MaxPerOwner and Losses is
-// needed.
+// Config is what a registry works with. All but MaxPerOwner, Losses and Recorder
+// is needed.
 type Config struct {
 	// Dir is the state directory; sandboxes and trash are made below it.
 	Dir     string
 	Store   Store
 	Views   Views
 	Runtime runtime.Runtime
+	// Recorder may be nil: then nobody is told of denials.
+	Recorder Recorder
 	// MaxPerOwner caps the sandboxes of one owner, running or not; zero means
 	// no limit. Going over it is a LimitError.
 	MaxPerOwner int

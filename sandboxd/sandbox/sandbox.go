@@ -55,6 +55,8 @@ type Sandbox struct {
 type running struct {
 	inst runtime.Instance
 	view View
+	// recording is nil if nobody watches the sandbox.
+	recording Watch
 	// ended is closed by finish.
 	ended chan struct{}
 	// life ends when the instance has ended, or is about to.

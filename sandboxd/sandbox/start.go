@@ -64,18 +64,19 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 			v.Release()
 		}
 	}()
+	run := &running{view: v, ended: make(chan struct{})}
 	spec := s.spec(info, v)
+	spec.Born = func(pid int) { run.recording = s.record(pid) }
 	if info.Bounded {
 		if spec.Disk, err = s.openPlace(ctx); err != nil {
 			return nil, err
 		}
 		defer spec.Disk.Close()
 	}
-	inst, err := s.reg.cfg.Runtime.Start(ctx, spec)
-	if err != nil {
+	if run.inst, err = s.reg.cfg.Runtime.Start(ctx, spec); err != nil {
+		run.stopRecording()
 		return nil, err
 	}
-	run := &running{inst: inst, view: v, ended: make(chan struct{})}
 	run.life, run.over = context.WithCancelCause(context.Background())
 	return run, nil
 }

@@ -40,6 +40,7 @@ func (s *Sandbox) finish(ctx context.Context, by event, reason string) error {
 	}
 	run.over(runtime.ErrEnded)
 	close(run.ended)
+	run.stopRecording()
 	run.view.Release()
 	s.move(by, reason, nil)
 	return nil

@@ -1194,10 +1194,13 @@ type ExecResult struct {
 	// The signal that ended the command, else 0.
 	Signal int32 `protobuf:"varint,104,opt,name=signal,proto3" json:"signal,omitempty"`
 	// The command was ended for going over the memory limit.
-	OomKilled     bool      `protobuf:"varint,105,opt,name=oom_killed,json=oomKilled,proto3" json:"oom_killed,omitempty"`
-	Denials       []*Denial `protobuf:"bytes,106,rep,name=denials,proto3" json:"denials,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	OomKilled bool      `protobuf:"varint,105,opt,name=oom_killed,json=oomKilled,proto3" json:"oom_killed,omitempty"`
+	Denials   []*Denial `protobuf:"bytes,106,rep,name=denials,proto3" json:"denials,omitempty"`
+	// Failed operations that denials does not tell about, because there were too
+	// many of them.
+	DenialsOmitted int64 `protobuf:"varint,107,opt,name=denials_omitted,json=denialsOmitted,proto3" json:"denials_omitted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExecResult) Reset() {
@@ -1305,6 +1308,13 @@ func (x *ExecResult) GetDenials() []*Denial {
 		return x.Denials
 	}
 	return nil
+}
+
+func (x *ExecResult) GetDenialsOmitted() int64 {
+	if x != nil {
+		return x.DenialsOmitted
+	}
+	return 0
 }
 
 type ExecOutput struct {
@@ -1433,14 +1443,15 @@ func (x *ExecStarted) GetPid() int32 {
 }
 
 type ExecExit struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ExitCode      int32                  `protobuf:"varint,1,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	Signal        int32                  `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
-	Duration      *durationpb.Duration   `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
-	OomKilled     bool                   `protobuf:"varint,4,opt,name=oom_killed,json=oomKilled,proto3" json:"oom_killed,omitempty"`
-	Denials       []*Denial              `protobuf:"bytes,5,rep,name=denials,proto3" json:"denials,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	ExitCode       int32                  `protobuf:"varint,1,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Signal         int32                  `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	Duration       *durationpb.Duration   `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
+	OomKilled      bool                   `protobuf:"varint,4,opt,name=oom_killed,json=oomKilled,proto3" json:"oom_killed,omitempty"`
+	Denials        []*Denial              `protobuf:"bytes,5,rep,name=denials,proto3" json:"denials,omitempty"`
+	DenialsOmitted int64                  `protobuf:"varint,6,opt,name=denials_omitted,json=denialsOmitted,proto3" json:"denials_omitted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ExecExit) Reset() {
@@ -1506,6 +1517,13 @@ func (x *ExecExit) GetDenials() []*Denial {
 		return x.Denials
 	}
 	return nil
+}
+
+func (x *ExecExit) GetDenialsOmitted() int64 {
+	if x != nil {
+		return x.DenialsOmitted
+	}
+	return 0
 }
 
 type ExecInput struct {
@@ -3087,7 +3105,7 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x03pty\x18g \x01(\v2\x16.sandbox.v1.WindowSizeR\x03pty\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x03\n" +
 	"\n" +
 	"ExecResult\x12\x16\n" +
 	"\x06stdout\x18\x01 \x01(\tR\x06stdout\x12\x16\n" +
@@ -3101,7 +3119,8 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x06signal\x18h \x01(\x05R\x06signal\x12\x1d\n" +
 	"\n" +
 	"oom_killed\x18i \x01(\bR\toomKilled\x12,\n" +
-	"\adenials\x18j \x03(\v2\x12.sandbox.v1.DenialR\adenials\"\xa3\x02\n" +
+	"\adenials\x18j \x03(\v2\x12.sandbox.v1.DenialR\adenials\x12'\n" +
+	"\x0fdenials_omitted\x18k \x01(\x03R\x0edenialsOmitted\"\xa3\x02\n" +
 	"\n" +
 	"ExecOutput\x125\n" +
 	"\x04type\x18\x01 \x01(\x0e2!.sandbox.v1.ExecOutput.OutputTypeR\x04type\x12\x12\n" +
@@ -3115,14 +3134,15 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x12OUTPUT_TYPE_STDOUT\x10\x01\x12\x16\n" +
 	"\x12OUTPUT_TYPE_STDERR\x10\x02\"\x1f\n" +
 	"\vExecStarted\x12\x10\n" +
-	"\x03pid\x18\x01 \x01(\x05R\x03pid\"\xc3\x01\n" +
+	"\x03pid\x18\x01 \x01(\x05R\x03pid\"\xec\x01\n" +
 	"\bExecExit\x12\x1b\n" +
 	"\texit_code\x18\x01 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\x05R\x06signal\x125\n" +
 	"\bduration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x1d\n" +
 	"\n" +
 	"oom_killed\x18\x04 \x01(\bR\toomKilled\x12,\n" +
-	"\adenials\x18\x05 \x03(\v2\x12.sandbox.v1.DenialR\adenials\"\xde\x01\n" +
+	"\adenials\x18\x05 \x03(\v2\x12.sandbox.v1.DenialR\adenials\x12'\n" +
+	"\x0fdenials_omitted\x18\x06 \x01(\x03R\x0edenialsOmitted\"\xde\x01\n" +
 	"\tExecInput\x12/\n" +
 	"\x05start\x18\x01 \x01(\v2\x17.sandbox.v1.ExecRequestH\x00R\x05start\x12\x16\n" +
 	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x124\n" +

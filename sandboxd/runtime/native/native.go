@@ -121,6 +121,9 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 	if err := r.add(i); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
+	if spec.Born != nil {
+		spec.Born(i.process.Pid)
+	}
 	if err := i.setUp(ctx, r.setup(spec, root, filter), spec.Disk); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start sandbox %s: %w", spec.ID, err), i.Close(context.WithoutCancel(ctx)))
 	}

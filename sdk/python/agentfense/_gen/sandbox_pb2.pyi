@@ -170,18 +170,20 @@ class DiscardResponse(_message.Message):
     def __init__(self, discarded: _Optional[_Iterable[_Union[Change, _Mapping]]] = ...) -> None: ...
 
 class ExecExit(_message.Message):
-    __slots__ = ["denials", "duration", "exit_code", "oom_killed", "signal"]
+    __slots__ = ["denials", "denials_omitted", "duration", "exit_code", "oom_killed", "signal"]
     DENIALS_FIELD_NUMBER: _ClassVar[int]
+    DENIALS_OMITTED_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     OOM_KILLED_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     denials: _containers.RepeatedCompositeFieldContainer[_common_pb2.Denial]
+    denials_omitted: int
     duration: _duration_pb2.Duration
     exit_code: int
     oom_killed: bool
     signal: int
-    def __init__(self, exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ...) -> None: ...
+    def __init__(self, exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ..., denials_omitted: _Optional[int] = ...) -> None: ...
 
 class ExecInput(_message.Message):
     __slots__ = ["close_stdin", "resize", "signal", "start", "stdin"]
@@ -248,8 +250,9 @@ class ExecRequest(_message.Message):
     def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ..., output_limit: _Optional[int] = ..., pty: _Optional[_Union[_common_pb2.WindowSize, _Mapping]] = ...) -> None: ...
 
 class ExecResult(_message.Message):
-    __slots__ = ["denials", "duration", "exit_code", "oom_killed", "signal", "stderr", "stderr_bytes", "stderr_truncated", "stdout", "stdout_bytes", "stdout_truncated"]
+    __slots__ = ["denials", "denials_omitted", "duration", "exit_code", "oom_killed", "signal", "stderr", "stderr_bytes", "stderr_truncated", "stdout", "stdout_bytes", "stdout_truncated"]
     DENIALS_FIELD_NUMBER: _ClassVar[int]
+    DENIALS_OMITTED_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     OOM_KILLED_FIELD_NUMBER: _ClassVar[int]
@@ -261,6 +264,7 @@ class ExecResult(_message.Message):
     STDOUT_FIELD_NUMBER: _ClassVar[int]
     STDOUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     denials: _containers.RepeatedCompositeFieldContainer[_common_pb2.Denial]
+    denials_omitted: int
     duration: _duration_pb2.Duration
     exit_code: int
     oom_killed: bool
@@ -271,7 +275,7 @@ class ExecResult(_message.Message):
     stdout: str
     stdout_bytes: bytes
     stdout_truncated: bool
-    def __init__(self, stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., exit_code: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stdout_bytes: _Optional[bytes] = ..., stderr_bytes: _Optional[bytes] = ..., stdout_truncated: bool = ..., stderr_truncated: bool = ..., signal: _Optional[int] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ...) -> None: ...
+    def __init__(self, stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., exit_code: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stdout_bytes: _Optional[bytes] = ..., stderr_bytes: _Optional[bytes] = ..., stdout_truncated: bool = ..., stderr_truncated: bool = ..., signal: _Optional[int] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ..., denials_omitted: _Optional[int] = ...) -> None: ...
 
 class ExecStarted(_message.Message):
     __slots__ = ["pid"]

@@ -1,0 +1,28 @@
+package api
+
+import (
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/agentfense/agentfense/policy"
+	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// wireExit says how a command ended.
+func wireExit(status runtime.Status, rules []policy.Rule) *sandboxv1.ExecExit {
+	return &sandboxv1.ExecExit{
+		ExitCode: int32(status.Code), Signal: int32(status.Signal),
+		Duration: durationpb.New(status.Duration), OomKilled: status.OOM,
+		Denials: wireDenials(status.Denials, rules), DenialsOmitted: int64(status.More),
+	}
+}
+
+func wireDenials(denials []policy.Denial, rules []policy.Rule) []*sandboxv1.Denial {
+	var wire []*sandboxv1.Denial
+	for _, d := range denials {
+		wire = append(wire, &sandboxv1.Denial{
+			Operation: d.Operation, Path: []byte(d.Path), Rule: wireRule(d.Verdict, rules), Hint: d.Hint,
+		})
+	}
+	return wire
+}
