@@ -121,6 +121,9 @@ func (s *Server) wireSandbox(i sandbox.Info) *sandboxv1.Sandbox {
 		AcceptedLosses: i.Accepted,
 		Strict:         i.Strict,
 	}
+	if i.IdleTimeout > 0 {
+		w.IdleTimeout = durationpb.New(i.IdleTimeout)
+	}
 	if !i.Snapshot.IsZero() {
 		w.Snapshot = i.Snapshot.String()
 	}

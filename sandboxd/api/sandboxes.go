@@ -28,6 +28,7 @@ func (s *Server) find(ctx context.Context, id string) (*sandbox.Sandbox, error) 
 	if err != nil || !s.mayUse(c, sb.Info().Owner) {
 		return nil, noSandbox(id)
 	}
+	sb.Hold(ctx)
 	return sb, nil
 }
 
@@ -107,6 +108,9 @@ func (s *Server) params(ctx context.Context, req *sandboxv1.CreateSandboxRequest
 	}
 	if life > 0 {
 		p.Expires = time.Now().Add(life).UTC().Round(0)
+	}
+	if p.IdleTimeout, err = duration("idle_timeout", req.GetIdleTimeout(), maxExpiry); err != nil {
+		return p, err
 	}
 	return p, errors.Join(checkLabels(p.Labels),
 		checkName("image", p.Image, maxLabelValue),

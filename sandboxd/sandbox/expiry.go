@@ -36,12 +36,12 @@ func (r *Registry) destroyExpired() (wait time.Duration, more bool) {
 	now := time.Now()
 	wait = 24 * time.Hour
 	for _, s := range r.all() {
-		info := s.Info()
-		if info.Expires.IsZero() {
+		due, ok := s.due(now)
+		if !ok {
 			continue
 		}
 		more = true
-		left := info.Expires.Sub(now)
+		left := due.Sub(now)
 		if left <= 0 {
 			left = retryExpired
 			if s.expiring.CompareAndSwap(false, true) {

@@ -45,7 +45,7 @@ func (r *fakeRuntime) Start(ctx context.Context, spec runtime.Spec) (runtime.Ins
 	if r.live[spec.ID] != nil {
 		r.twice = append(r.twice, spec.ID)
 	}
-	i := &fakeInstance{r: r, spec: spec, done: make(chan struct{})}
+	i := &fakeInstance{r: r, spec: spec, done: make(chan struct{}), command: make(chan struct{})}
 	r.live[spec.ID] = i
 	return i, nil
 }
@@ -78,6 +78,27 @@ type fakeInstance struct {
 	done             chan struct{}
 	reason           error
 	bash             bool
+	command          chan struct{} // closed when what Exec started ends
+}
+
+// fakeProcess runs until its instance says that it ended, or ends.
+type fakeProcess struct {
+	runtime.Process
+	i *fakeInstance
+}
+
+func (i *fakeInstance) Exec(context.Context, runtime.Command) (runtime.Process, error) {
+	return fakeProcess{i: i}, nil
+}
+
+func (i *fakeInstance) finish() { close(i.command) }
+
+func (p fakeProcess) Wait(context.Context) (runtime.Status, error) {
+	select {
+	case <-p.i.command:
+	case <-p.i.done:
+	}
+	return runtime.Status{}, nil
 }
 
 func (i *fakeInstance) end(reason error) {

@@ -26,9 +26,12 @@ type Params struct {
 	Rules      []policy.Rule     `json:"rules"`
 	Labels     map[string]string `json:"labels,omitempty"`
 	// Expires is when the sandbox is destroyed; zero means never.
-	Expires time.Time      `json:"expires,omitzero"`
-	Image   string         `json:"image,omitempty"`
-	Limits  runtime.Limits `json:"limits"`
+	Expires time.Time `json:"expires,omitzero"`
+	// IdleTimeout is after how long without use it is destroyed; zero means
+	// never.
+	IdleTimeout time.Duration  `json:"idle_timeout,omitempty"`
+	Image       string         `json:"image,omitempty"`
+	Limits      runtime.Limits `json:"limits"`
 	// Shares and quota as the client gave them are in Limits.
 	Mode CommitMode `json:"commit_mode"`
 	// RequestID makes creation idempotent for its owner; empty: it is not.

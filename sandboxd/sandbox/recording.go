@@ -60,6 +60,7 @@ func (r *Run) Exec(ctx context.Context, c runtime.Command) (runtime.Process, err
 		end()
 		return nil, err
 	}
+	r.sandbox.holdFor(p)
 	return &recorded{p, end}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/agentfense/agentfense/delta"
 	"github.com/agentfense/agentfense/policy"
@@ -36,6 +37,7 @@ type Sandbox struct {
 	diskMu sync.Mutex // above disk
 	disk   *disk.Disk // nil without a disk limit, and until it is used
 
+	idle     idle
 	expiring atomic.Bool // the expiry loop is destroying it
 
 	// These three belong to whoever holds delta, and are made by openPast.
@@ -74,6 +76,7 @@ func newSandbox(r *Registry, rec record) *Sandbox {
 		reg: r, turn: newLock(), delta: newLock(), info: rec.Info,
 		broken: rec.Version == 0 && rec.Status == Error, committed: rec.Committed,
 	}
+	s.idle.last = time.Now()
 	s.life, s.cancel = context.WithCancel(context.Background())
 	return s
 }
