@@ -15,8 +15,11 @@ import (
 func (a *app) finish(exit *sandboxv1.ExecExit, verbose bool) error {
 	if verbose {
 		for _, d := range exit.GetDenials() {
-			fmt.Fprintf(a.stderr, "agentfense: refused %s %s (%s)\n",
-				printable(d.GetOperation()), quoteName(string(d.GetPath())), describeRule(d.GetRule()))
+			fmt.Fprintf(a.stderr, "agentfense: refused %s %s (%s): %s\n",
+				printable(d.GetOperation()), quoteName(string(d.GetPath())), describeRule(d.GetRule()), printable(d.GetHint()))
+		}
+		if n := exit.GetDenialsOmitted(); n > 0 {
+			fmt.Fprintf(a.stderr, "agentfense: %d more failed operations are not listed\n", n)
 		}
 	}
 	if exit.GetOomKilled() {

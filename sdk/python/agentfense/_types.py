@@ -148,6 +148,8 @@ class ExecResult:
     # Ended for going over the memory limit.
     oom_killed: bool = False
     denials: List[Denial] = field(default_factory=list)
+    # Failed operations that denials does not tell about: there were too many.
+    denials_omitted: int = 0
 
     @property
     def success(self) -> bool:

@@ -265,6 +265,7 @@ def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
         signal=message.signal,
         oom_killed=message.oom_killed,
         denials=denials(message.denials),
+        denials_omitted=message.denials_omitted,
     )
 
 
@@ -288,6 +289,7 @@ def exec_exit(
         signal=message.signal,
         oom_killed=message.oom_killed,
         denials=denials(message.denials),
+        denials_omitted=message.denials_omitted,
     )
 
 
