@@ -6,7 +6,8 @@
 // force: what the kernel lacks a controller for is a [*MissingError].
 //
 // Groups lie at /agentfense/NAME/ID in each hierarchy that is used. Only the
-// controllers that a sandbox's limits need are used for it.
+// controllers that a sandbox's limits need are used for it, and that of cpu, so
+// that a sandbox with many processes takes no more time than one with few.
 package cgroup
 
 import (
@@ -20,6 +21,11 @@ import (
 
 // parent holds the groups of every daemon of the machine.
 const parent = "agentfense"
+
+// normalShares is what a sandbox gets that asks for no shares: as much as every
+// other one, however many processes each has. Where there is no cpu controller
+// it goes without.
+const normalShares = 1024
 
 // cpuPeriod is the period that CPUQuota refers to, in microseconds.
 const cpuPeriod = 100_000

@@ -52,6 +52,9 @@ func with(s []cgroup1.Subsystem) cgroup1.InitOpts {
 }
 
 func (d *v1) create(path string, l runtime.Limits) (Group, error) {
+	if l.CPUShares == 0 && d.only(cgroup1.Cpu) != nil {
+		l.CPUShares = normalShares
+	}
 	res, needed := resourcesV1(l)
 	subsystems := d.only(needed...)
 	for _, name := range needed {

@@ -31,6 +31,9 @@ func (d *v2) require(names ...string) error {
 }
 
 func (d *v2) create(path string, l runtime.Limits) (Group, error) {
+	if l.CPUShares == 0 && slices.Contains(d.controllers, "cpu") {
+		l.CPUShares = normalShares
+	}
 	res := resourcesV2(l)
 	if err := d.require(res.EnabledControllers()...); err != nil {
 		return nil, err

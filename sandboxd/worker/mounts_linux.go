@@ -21,10 +21,16 @@ const (
 )
 
 // masked files of /proc tell of the host or act on it.
-var masked = []string{"kcore", "keys", "timer_list", "sysrq-trigger", "kallsyms", "kmsg", "sched_debug"}
+var masked = []string{
+	"cmdline", "diskstats", "interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "latency_stats",
+	"locks", "partitions", "sched_debug", "softirqs", "swaps", "sysrq-trigger", "timer_list", "timer_stats",
+}
+
+// emptied directories of /proc do so too.
+var emptied = []string{"acpi", "asound", "driver", "fs", "scsi"}
 
 // readOnly parts of /proc are settings of the kernel.
-var readOnly = []string{"sys", "bus", "fs", "irq"}
+var readOnly = []string{"sys", "bus", "irq"}
 
 // mountAll fills the prepared root with what each sandbox has of its own. It
 // works in the worker's own mount namespace, on the copy of the daemon's
@@ -65,12 +71,21 @@ func mountAll(s *Setup, disk int) error {
 	return mountWorkspace(s)
 }
 
-// maskProc hides what is not the sandbox's business. The null device that
-// covers files is the prepared root's, which nothing inside can replace.
+// emptyDir is a directory of the prepared root that stays empty.
+const emptyDir = "/var/empty"
+
+// maskProc hides what is not the sandbox's business. The null device and the
+// empty directory that cover it are the prepared root's, which is read-only.
 func maskProc(root string) error {
 	proc := root + "/proc/"
 	for _, name := range masked {
 		err := unix.Mount(root+"/dev/null", proc+name, "", unix.MS_BIND, "")
+		if err != nil && err != unix.ENOENT {
+			return failed(StageMounts, "/proc/"+name, err)
+		}
+	}
+	for _, name := range emptied {
+		err := unix.Mount(root+emptyDir, proc+name, "", unix.MS_BIND, "")
 		if err != nil && err != unix.ENOENT {
 			return failed(StageMounts, "/proc/"+name, err)
 		}

@@ -33,6 +33,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"pseudo-terminals of a sandbox":                 {"sandboxd/worker", "MaxTerminals"},
 		"a disk limit (`disk_bytes`)":                   {"sandboxd/disk", "MinBytes"},
 		"files, directories and links that a delta":     {"sandboxd/disk", "BytesPerInode"},
+		"files and directories in each of":              {"sandboxd/worker", "tmpInodes"},
 		"`/dev/shm`":                                    {"sandboxd/runtime/native", "defaultShmSize"},
 	} {
 		c, ok := constants(t, tt.dir)[tt.name]

@@ -115,6 +115,7 @@ func makeDirs(root string) error {
 		{"/tmp", 0o755},
 		{"/usr", 0o755},
 		{"/var", 0o755},
+		{"/var/empty", 0o555},
 		{"/workspace", 0o755},
 	} {
 		if err := os.Mkdir(root+d.path, d.mode); err != nil {
