@@ -32,8 +32,11 @@ type Process struct {
 	Command   string                 `protobuf:"bytes,4,opt,name=command,proto3" json:"command,omitempty"`
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	// Absent while it runs.
-	Exit          *ExecExit `protobuf:"bytes,6,opt,name=exit,proto3" json:"exit,omitempty"`
-	Pty           bool      `protobuf:"varint,7,opt,name=pty,proto3" json:"pty,omitempty"`
+	Exit *ExecExit `protobuf:"bytes,6,opt,name=exit,proto3" json:"exit,omitempty"`
+	Pty  bool      `protobuf:"varint,7,opt,name=pty,proto3" json:"pty,omitempty"`
+	// Standard input takes what Attach sends: the process was spawned with
+	// open_stdin, and nobody has closed it since.
+	OpenStdin     bool `protobuf:"varint,8,opt,name=open_stdin,json=openStdin,proto3" json:"open_stdin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,6 +116,13 @@ func (x *Process) GetExit() *ExecExit {
 func (x *Process) GetPty() bool {
 	if x != nil {
 		return x.Pty
+	}
+	return false
+}
+
+func (x *Process) GetOpenStdin() bool {
+	if x != nil {
+		return x.OpenStdin
 	}
 	return false
 }
@@ -548,7 +558,7 @@ var File_sandbox_v1_process_proto protoreflect.FileDescriptor
 const file_sandbox_v1_process_proto_rawDesc = "" +
 	"\n" +
 	"\x18sandbox/v1/process.proto\x12\n" +
-	"sandbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17sandbox/v1/common.proto\x1a\x18sandbox/v1/sandbox.proto\"\xdb\x01\n" +
+	"sandbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17sandbox/v1/common.proto\x1a\x18sandbox/v1/sandbox.proto\"\xfa\x01\n" +
 	"\aProcess\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -558,7 +568,9 @@ const file_sandbox_v1_process_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12(\n" +
 	"\x04exit\x18\x06 \x01(\v2\x14.sandbox.v1.ExecExitR\x04exit\x12\x10\n" +
-	"\x03pty\x18\a \x01(\bR\x03pty\"y\n" +
+	"\x03pty\x18\a \x01(\bR\x03pty\x12\x1d\n" +
+	"\n" +
+	"open_stdin\x18\b \x01(\bR\topenStdin\"y\n" +
 	"\fSpawnRequest\x12+\n" +
 	"\x04exec\x18\x01 \x01(\v2\x17.sandbox.v1.ExecRequestR\x04exec\x12\x1d\n" +
 	"\n" +

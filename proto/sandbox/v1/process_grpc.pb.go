@@ -39,8 +39,8 @@ type ProcessServiceClient interface {
 	ListProcesses(ctx context.Context, in *ListProcessesRequest, opts ...grpc.CallOption) (*ListProcessesResponse, error)
 	SignalProcess(ctx context.Context, in *SignalProcessRequest, opts ...grpc.CallOption) (*Empty, error)
 	// Streams a process's output from where the last reader stopped, and takes
-	// its input. One client at a time: a new one takes over. The last message
-	// carries exit. Closing the stream leaves the process running.
+	// its input. One client at a time: a new one takes over. The first message
+	// carries started, the last one exit. Closing the stream leaves the process running.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachInput, ExecOutput], error)
 }
 
@@ -118,8 +118,8 @@ type ProcessServiceServer interface {
 	ListProcesses(context.Context, *ListProcessesRequest) (*ListProcessesResponse, error)
 	SignalProcess(context.Context, *SignalProcessRequest) (*Empty, error)
 	// Streams a process's output from where the last reader stopped, and takes
-	// its input. One client at a time: a new one takes over. The last message
-	// carries exit. Closing the stream leaves the process running.
+	// its input. One client at a time: a new one takes over. The first message
+	// carries started, the last one exit. Closing the stream leaves the process running.
 	Attach(grpc.BidiStreamingServer[AttachInput, ExecOutput]) error
 	mustEmbedUnimplementedProcessServiceServer()
 }

@@ -1321,7 +1321,7 @@ type ExecOutput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Type  ExecOutput_OutputType  `protobuf:"varint,1,opt,name=type,proto3,enum=sandbox.v1.ExecOutput_OutputType" json:"type,omitempty"`
 	Data  []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	// On the first message of ExecInteractive.
+	// On the first message of ExecInteractive, and of Attach.
 	Started *ExecStarted `protobuf:"bytes,100,opt,name=started,proto3" json:"started,omitempty"`
 	// On the last message.
 	Exit *ExecExit `protobuf:"bytes,101,opt,name=exit,proto3" json:"exit,omitempty"`

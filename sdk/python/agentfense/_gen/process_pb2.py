@@ -16,7 +16,7 @@ from agentfense._gen import common_pb2 as agentfense_dot___gen_dot_common__pb2
 from agentfense._gen import sandbox_pb2 as agentfense_dot___gen_dot_sandbox__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61gentfense/_gen/process.proto\x12\x12\x61gentfense.wire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1c\x61gentfense/_gen/common.proto\x1a\x1d\x61gentfense/_gen/sandbox.proto\"\xb0\x01\n\x07Process\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsandbox_id\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x0f\n\x07\x63ommand\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x04\x65xit\x18\x06 \x01(\x0b\x32\x1c.agentfense.wire.v1.ExecExit\x12\x0b\n\x03pty\x18\x07 \x01(\x08\"e\n\x0cSpawnRequest\x12-\n\x04\x65xec\x18\x01 \x01(\x0b\x32\x1f.agentfense.wire.v1.ExecRequest\x12\x12\n\nopen_stdin\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\'\n\x11GetProcessRequest\x12\x12\n\nprocess_id\x18\x01 \x01(\t\"*\n\x14ListProcessesRequest\x12\x12\n\nsandbox_id\x18\x01 \x01(\t\"G\n\x15ListProcessesResponse\x12.\n\tprocesses\x18\x01 \x03(\x0b\x32\x1b.agentfense.wire.v1.Process\":\n\x14SignalProcessRequest\x12\x12\n\nprocess_id\x18\x01 \x01(\t\x12\x0e\n\x06signal\x18\x02 \x01(\x05\"\xd1\x01\n\x0b\x41ttachInput\x12\x33\n\x06\x61ttach\x18\x01 \x01(\x0b\x32!.agentfense.wire.v1.AttachRequestH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x30\n\x0b\x63lose_stdin\x18\x03 \x01(\x0b\x32\x19.agentfense.wire.v1.EmptyH\x00\x12\x10\n\x06signal\x18\x04 \x01(\x05H\x00\x12\x30\n\x06resize\x18\x05 \x01(\x0b\x32\x1e.agentfense.wire.v1.WindowSizeH\x00\x42\x06\n\x04step\"#\n\rAttachRequest\x12\x12\n\nprocess_id\x18\x01 \x01(\t2\xb5\x03\n\x0eProcessService\x12\x46\n\x05Spawn\x12 .agentfense.wire.v1.SpawnRequest\x1a\x1b.agentfense.wire.v1.Process\x12P\n\nGetProcess\x12%.agentfense.wire.v1.GetProcessRequest\x1a\x1b.agentfense.wire.v1.Process\x12\x64\n\rListProcesses\x12(.agentfense.wire.v1.ListProcessesRequest\x1a).agentfense.wire.v1.ListProcessesResponse\x12T\n\rSignalProcess\x12(.agentfense.wire.v1.SignalProcessRequest\x1a\x19.agentfense.wire.v1.Empty\x12M\n\x06\x41ttach\x12\x1f.agentfense.wire.v1.AttachInput\x1a\x1e.agentfense.wire.v1.ExecOutput(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61gentfense/_gen/process.proto\x12\x12\x61gentfense.wire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1c\x61gentfense/_gen/common.proto\x1a\x1d\x61gentfense/_gen/sandbox.proto\"\xc4\x01\n\x07Process\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsandbox_id\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x05\x12\x0f\n\x07\x63ommand\x18\x04 \x01(\t\x12.\n\nstarted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x04\x65xit\x18\x06 \x01(\x0b\x32\x1c.agentfense.wire.v1.ExecExit\x12\x0b\n\x03pty\x18\x07 \x01(\x08\x12\x12\n\nopen_stdin\x18\x08 \x01(\x08\"e\n\x0cSpawnRequest\x12-\n\x04\x65xec\x18\x01 \x01(\x0b\x32\x1f.agentfense.wire.v1.ExecRequest\x12\x12\n\nopen_stdin\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\'\n\x11GetProcessRequest\x12\x12\n\nprocess_id\x18\x01 \x01(\t\"*\n\x14ListProcessesRequest\x12\x12\n\nsandbox_id\x18\x01 \x01(\t\"G\n\x15ListProcessesResponse\x12.\n\tprocesses\x18\x01 \x03(\x0b\x32\x1b.agentfense.wire.v1.Process\":\n\x14SignalProcessRequest\x12\x12\n\nprocess_id\x18\x01 \x01(\t\x12\x0e\n\x06signal\x18\x02 \x01(\x05\"\xd1\x01\n\x0b\x41ttachInput\x12\x33\n\x06\x61ttach\x18\x01 \x01(\x0b\x32!.agentfense.wire.v1.AttachRequestH\x00\x12\x0f\n\x05stdin\x18\x02 \x01(\x0cH\x00\x12\x30\n\x0b\x63lose_stdin\x18\x03 \x01(\x0b\x32\x19.agentfense.wire.v1.EmptyH\x00\x12\x10\n\x06signal\x18\x04 \x01(\x05H\x00\x12\x30\n\x06resize\x18\x05 \x01(\x0b\x32\x1e.agentfense.wire.v1.WindowSizeH\x00\x42\x06\n\x04step\"#\n\rAttachRequest\x12\x12\n\nprocess_id\x18\x01 \x01(\t2\xb5\x03\n\x0eProcessService\x12\x46\n\x05Spawn\x12 .agentfense.wire.v1.SpawnRequest\x1a\x1b.agentfense.wire.v1.Process\x12P\n\nGetProcess\x12%.agentfense.wire.v1.GetProcessRequest\x1a\x1b.agentfense.wire.v1.Process\x12\x64\n\rListProcesses\x12(.agentfense.wire.v1.ListProcessesRequest\x1a).agentfense.wire.v1.ListProcessesResponse\x12T\n\rSignalProcess\x12(.agentfense.wire.v1.SignalProcessRequest\x1a\x19.agentfense.wire.v1.Empty\x12M\n\x06\x41ttach\x12\x1f.agentfense.wire.v1.AttachInput\x1a\x1e.agentfense.wire.v1.ExecOutput(\x01\x30\x01\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agentfense._gen.process_pb2', globals())
@@ -24,21 +24,21 @@ if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
   _PROCESS._serialized_start=148
-  _PROCESS._serialized_end=324
-  _SPAWNREQUEST._serialized_start=326
-  _SPAWNREQUEST._serialized_end=427
-  _GETPROCESSREQUEST._serialized_start=429
-  _GETPROCESSREQUEST._serialized_end=468
-  _LISTPROCESSESREQUEST._serialized_start=470
-  _LISTPROCESSESREQUEST._serialized_end=512
-  _LISTPROCESSESRESPONSE._serialized_start=514
-  _LISTPROCESSESRESPONSE._serialized_end=585
-  _SIGNALPROCESSREQUEST._serialized_start=587
-  _SIGNALPROCESSREQUEST._serialized_end=645
-  _ATTACHINPUT._serialized_start=648
-  _ATTACHINPUT._serialized_end=857
-  _ATTACHREQUEST._serialized_start=859
-  _ATTACHREQUEST._serialized_end=894
-  _PROCESSSERVICE._serialized_start=897
-  _PROCESSSERVICE._serialized_end=1334
+  _PROCESS._serialized_end=344
+  _SPAWNREQUEST._serialized_start=346
+  _SPAWNREQUEST._serialized_end=447
+  _GETPROCESSREQUEST._serialized_start=449
+  _GETPROCESSREQUEST._serialized_end=488
+  _LISTPROCESSESREQUEST._serialized_start=490
+  _LISTPROCESSESREQUEST._serialized_end=532
+  _LISTPROCESSESRESPONSE._serialized_start=534
+  _LISTPROCESSESRESPONSE._serialized_end=605
+  _SIGNALPROCESSREQUEST._serialized_start=607
+  _SIGNALPROCESSREQUEST._serialized_end=665
+  _ATTACHINPUT._serialized_start=668
+  _ATTACHINPUT._serialized_end=877
+  _ATTACHREQUEST._serialized_start=879
+  _ATTACHREQUEST._serialized_end=914
+  _PROCESSSERVICE._serialized_start=917
+  _PROCESSSERVICE._serialized_end=1354
 # @@protoc_insertion_point(module_scope)

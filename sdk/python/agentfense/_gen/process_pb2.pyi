@@ -47,10 +47,11 @@ class ListProcessesResponse(_message.Message):
     def __init__(self, processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ...) -> None: ...
 
 class Process(_message.Message):
-    __slots__ = ["command", "exit", "id", "pid", "pty", "sandbox_id", "started_at"]
+    __slots__ = ["command", "exit", "id", "open_stdin", "pid", "pty", "sandbox_id", "started_at"]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     EXIT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
+    OPEN_STDIN_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     PTY_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_ID_FIELD_NUMBER: _ClassVar[int]
@@ -58,11 +59,12 @@ class Process(_message.Message):
     command: str
     exit: _sandbox_pb2.ExecExit
     id: str
+    open_stdin: bool
     pid: int
     pty: bool
     sandbox_id: str
     started_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., pid: _Optional[int] = ..., command: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[_sandbox_pb2.ExecExit, _Mapping]] = ..., pty: bool = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., pid: _Optional[int] = ..., command: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit: _Optional[_Union[_sandbox_pb2.ExecExit, _Mapping]] = ..., pty: bool = ..., open_stdin: bool = ...) -> None: ...
 
 class SignalProcessRequest(_message.Message):
     __slots__ = ["process_id", "signal"]
