@@ -118,6 +118,13 @@ func (b *box) start(flags ...string) {
 	}
 	b.exited = make(chan error, 1)
 	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(b.cmd, b.exited)
+	b.connect()
+	b.await()
+}
+
+// connect makes a client.
+func (b *box) connect() {
+	b.Helper()
 	conn, err := grpc.NewClient("unix://"+b.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
@@ -126,7 +133,6 @@ func (b *box) start(flags ...string) {
 	b.conn = conn
 	b.SandboxServiceClient = sandboxv1.NewSandboxServiceClient(conn)
 	b.codebases = sandboxv1.NewCodebaseServiceClient(conn)
-	b.await()
 }
 
 func (b *box) await() {

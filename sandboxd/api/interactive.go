@@ -120,7 +120,7 @@ func (j *job) listen(ctx context.Context, stream grpc.BidiStreamingServer[sandbo
 				return err
 			}
 		case *sandboxv1.ExecInput_Resize:
-			if err := j.resize(step.Resize); err != nil {
+			if err := resize(j.term, step.Resize); err != nil {
 				return err
 			}
 		default:
@@ -130,12 +130,20 @@ func (j *job) listen(ctx context.Context, stream grpc.BidiStreamingServer[sandbo
 }
 
 func (j *job) signal(n int32) error {
-	if n < 1 || n > maxSignal {
-		return invalid("signal", "%d is not a signal", n)
+	sig, err := signalOf(n)
+	if err != nil {
+		return err
 	}
-	err := j.proc.Signal(syscall.Signal(n))
+	err = j.proc.Signal(sig)
 	if errors.Is(err, runtime.ErrEnded) || errors.Is(err, syscall.ESRCH) {
 		return nil // it just ended
 	}
 	return err
+}
+
+func signalOf(n int32) (syscall.Signal, error) {
+	if n < 1 || n > maxSignal {
+		return 0, invalid("signal", "%d is not a signal", n)
+	}
+	return syscall.Signal(n), nil
 }

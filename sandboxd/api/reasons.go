@@ -22,6 +22,7 @@ const (
 	ReasonSandboxNotFound   = "SANDBOX_NOT_FOUND"   // sandbox_id
 	ReasonCodebaseNotFound  = "CODEBASE_NOT_FOUND"  // codebase_id
 	ReasonSessionNotFound   = "SESSION_NOT_FOUND"   // session_id
+	ReasonProcessNotFound   = "PROCESS_NOT_FOUND"   // process_id
 	ReasonFileNotFound      = "FILE_NOT_FOUND"      // path, codebase_id or sandbox_id
 	ReasonNotAFile          = "NOT_A_FILE"          // path
 	ReasonNotADirectory     = "NOT_A_DIRECTORY"     // path
@@ -46,7 +47,8 @@ const (
 	ReasonCommandNotExecutable = "COMMAND_NOT_EXECUTABLE" // command, sandbox_id
 	ReasonCommandTooLong       = "COMMAND_TOO_LONG"       // command, sandbox_id
 	ReasonWorkdirNotFound      = "WORKDIR_NOT_FOUND"      // path, sandbox_id
-	ReasonCommandEnded         = "COMMAND_ENDED"          // sandbox_id
+	ReasonCommandEnded         = "COMMAND_ENDED"          // sandbox_id, process_id
+	ReasonTakenOver            = "TAKEN_OVER"             // process_id
 
 	// Commits.
 	ReasonCommitConflict = "COMMIT_CONFLICT" // paths, count, sandbox_id, codebase_id
@@ -66,6 +68,7 @@ const (
 	keySandbox   = "sandbox_id"
 	keyCodebase  = "codebase_id"
 	keySession   = "session_id"
+	keyProcess   = "process_id"
 	keyPath      = "path"
 	keyPaths     = "paths" // JSON list of strings, the first of them
 	keyCount     = "count" // how many there are in all

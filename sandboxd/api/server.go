@@ -15,6 +15,7 @@ import (
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/ingest"
+	"github.com/agentfense/agentfense/sandboxd/process"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 	"github.com/agentfense/agentfense/sandboxd/store"
 )
@@ -72,10 +73,11 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// Server answers both services.
+// Server answers all services.
 type Server struct {
 	sandboxv1.UnimplementedSandboxServiceServer
 	sandboxv1.UnimplementedCodebaseServiceServer
+	sandboxv1.UnimplementedProcessServiceServer
 
 	cfg    Config
 	health *health.Server
@@ -87,12 +89,18 @@ type Server struct {
 	owners sync.Map
 	// commands are those that run.
 	commands quota
+	// processes are commands in the background.
+	processes *process.Table
+	outputs   *process.Budget
 }
 
-// New returns a server with both services, health and reflection.
+// New returns a server with all services, health and reflection.
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.filled()
-	s := &Server{cfg: cfg, health: health.NewServer()}
+	s := &Server{
+		cfg: cfg, health: health.NewServer(),
+		processes: process.NewTable(), outputs: process.NewBudget(process.MaxOwnerOutput),
+	}
 	g := grpc.NewServer(
 		grpc.Creds(PeerCredentials{}),
 		grpc.MaxRecvMsgSize(cfg.Limits.Message),
@@ -105,6 +113,7 @@ func New(cfg Config) *Server {
 	)
 	sandboxv1.RegisterSandboxServiceServer(g, s)
 	sandboxv1.RegisterCodebaseServiceServer(g, s)
+	sandboxv1.RegisterProcessServiceServer(g, s)
 	healthv1.RegisterHealthServer(g, s.health)
 	for service := range g.GetServiceInfo() {
 		s.health.SetServingStatus(service, healthv1.HealthCheckResponse_SERVING)

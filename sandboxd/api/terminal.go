@@ -39,15 +39,15 @@ func sizeOf(field string, w *sandboxv1.WindowSize) (runtime.Size, error) {
 
 // resize tells a command's terminal its new size. One that just ended has none
 // any more.
-func (j *job) resize(w *sandboxv1.WindowSize) error {
-	if j.term == nil {
+func resize(term runtime.Terminal, w *sandboxv1.WindowSize) error {
+	if term == nil {
 		return invalid("resize", "the command has no terminal")
 	}
 	size, err := sizeOf("resize", w)
 	if err != nil {
 		return err
 	}
-	if err := j.term.Resize(size); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := term.Resize(size); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil

@@ -54,6 +54,10 @@ func (r *Run) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel(nil) }
 }
 
+// AfterEnd calls f, in a goroutine of its own, once the instance has ended or is
+// about to. Stop prevents that, as that of context.AfterFunc does.
+func (r *Run) AfterEnd(f func()) (stop func() bool) { return context.AfterFunc(r.run.life, f) }
+
 // maxLinger bounds what background processes make the daemon hold open.
 const maxLinger = 256
 

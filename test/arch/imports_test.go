@@ -32,6 +32,7 @@ var rooms = map[string][]string{
 	"sandboxd/runtime/docker": {"policy", "delta", "landlock/...", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
 	"sandboxd/pipe":           {},
 	"sandboxd/sandbox":        {"policy", "delta", "landlock", "sandboxd/disk", "sandboxd/host", "sandboxd/runtime", "sandboxd/store/...", "sandboxd/view"},
+	"sandboxd/process":        {"sandboxd/runtime"},
 	"sandboxd/audit":          {"ebpf", "policy"},
 	"sandboxd/api":            {"sandboxd/...", "policy", "proto/..."},
 	"sandboxd/daemon":         {"sandboxd/...", "policy", "landlock/...", "ebpf/..."},

@@ -31,7 +31,7 @@ type Process struct {
 	Pid       int32                  `protobuf:"varint,3,opt,name=pid,proto3" json:"pid,omitempty"`
 	Command   string                 `protobuf:"bytes,4,opt,name=command,proto3" json:"command,omitempty"`
 	StartedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	// Absent while it runs.
+	// Absent while it runs. Without denials in the answer to ListProcesses.
 	Exit *ExecExit `protobuf:"bytes,6,opt,name=exit,proto3" json:"exit,omitempty"`
 	Pty  bool      `protobuf:"varint,7,opt,name=pty,proto3" json:"pty,omitempty"`
 	// Standard input takes what Attach sends: the process was spawned with
