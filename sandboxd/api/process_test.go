@@ -349,12 +349,17 @@ func TestProcessesEndWithTheirSandbox(t *testing.T) {
 	if _, err := f.StopSandbox(ctxOf(t), &sandboxv1.StopSandboxRequest{SandboxId: sb}); err != nil {
 		t.Fatal(err)
 	}
+	var exit *sandboxv1.ExecExit
 	var err error
 	for err == nil {
-		_, err = stream.Recv()
+		var m *sandboxv1.ExecOutput
+		m, err = stream.Recv()
+		if m.GetExit() != nil {
+			exit = m.GetExit()
+		}
 	}
-	if errors.Is(err, io.EOF) {
-		t.Error("the process has ended well")
+	if errors.Is(err, io.EOF) && exit.GetSignal() != 9 {
+		t.Errorf("the process has ended well: %v", exit)
 	}
 	for _, id := range []string{runs, ended} {
 		_, err := f.processes().GetProcess(ctxOf(t), &sandboxv1.GetProcessRequest{ProcessId: id})

@@ -66,17 +66,12 @@ func (k keyboard) giveUp() { _ = k.SetWriteDeadline(time.Unix(1, 0)) } // fails 
 func (j *job) pumpTerminal(sink sink) error {
 	defer j.term.Close()
 	buf := make([]byte, chunk)
-	read := func(most int) (n int, end, serr error) {
-		n, end = j.term.Read(buf[:min(most, chunk)])
-		if n > 0 {
-			serr = sink(sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT, buf[:n])
-		}
-		return n, end, serr
-	}
 	for {
-		_, end, err := read(chunk)
-		if err != nil {
-			return err
+		n, end := j.term.Read(buf)
+		if n > 0 {
+			if err := sink(sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT, buf[:n]); err != nil {
+				return err
+			}
 		}
 		if errors.Is(end, os.ErrDeadlineExceeded) {
 			break
@@ -85,13 +80,27 @@ func (j *job) pumpTerminal(sink sink) error {
 			return nil
 		}
 	}
-	for left := terminalHolds; left > 0; {
-		if err := j.term.SetReadDeadline(time.Now().Add(terminalGrace)); err != nil {
+	return j.restOfTerminal(buf, sink)
+}
+
+// restOfTerminal reads what a command that has ended has written. What others
+// go on writing keeps nobody waiting.
+func (j *job) restOfTerminal(buf []byte, sink sink) error {
+	patience := terminalGrace
+	for left := terminalHolds; left > 0 && patience > 0; {
+		begin := time.Now()
+		if err := j.term.SetReadDeadline(begin.Add(patience)); err != nil {
 			return nil
 		}
-		n, end, err := read(left)
-		if end != nil || err != nil {
-			return err
+		n, end := j.term.Read(buf[:min(left, chunk)])
+		patience -= time.Since(begin) // how long the client takes does not count
+		if n > 0 {
+			if err := sink(sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT, buf[:n]); err != nil {
+				return err
+			}
+		}
+		if end != nil {
+			return nil
 		}
 		left -= n
 	}

@@ -119,7 +119,7 @@ func TestStreamOnATerminal(t *testing.T) {
 				tt.want = strings.TrimPrefix(tt.want, "hi\r\n")
 			}
 			if !strings.Contains(out, tt.want) || exit == nil || time.Since(begin) > 5*time.Second {
-				t.Errorf("output is %q, exit %v after %v; want %q", out, exit, time.Since(begin), tt.want)
+				t.Errorf("output is %.200q, exit %v after %v; want %q", out, exit, time.Since(begin), tt.want)
 			}
 		})
 	}
