@@ -71,12 +71,18 @@ class Directory:
         os.close(self._fd)
 
     @contextlib.contextmanager
-    def _parent(self, path: str) -> Iterator[Tuple[int, bytes]]:
-        """The directory that a path's last component is in, and that component."""
+    def _parent(self, path: str, make: bool = False) -> Iterator[Tuple[int, bytes]]:
+        """The directory that a path's last component is in, and that component.
+
+        With ``make``, missing directories on the way are made.
+        """
         *above, name = parts(path)
         fd = os.dup(self._fd)
         try:
             for part in above:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o777, dir_fd=fd)
                 below = os.open(part, _DIRECTORY, dir_fd=fd)
                 os.close(fd)
                 fd = below
@@ -131,12 +137,12 @@ class Directory:
         return True
 
     def make_directory(self, path: str, mode: int) -> None:
-        with self._parent(path) as (fd, name), contextlib.suppress(FileExistsError):
+        with self._parent(path, make=True) as (fd, name), contextlib.suppress(FileExistsError):
             os.mkdir(name, mode & 0o777 | 0o700, dir_fd=fd)
 
     def make_link(self, path: str, target: bytes) -> None:
         """Makes a symbolic link; a file or a link that is there is replaced."""
-        with self._parent(path) as (fd, name):
+        with self._parent(path, make=True) as (fd, name):
             draft = _draft_name()
             os.symlink(target, draft, dir_fd=fd)
             _move(fd, draft, name)
@@ -144,7 +150,7 @@ class Directory:
     @contextlib.contextmanager
     def replacing(self, path: str, mode: int) -> Iterator[IO[bytes]]:
         """A file to write to. It takes its place at the end of the block, unless that fails."""
-        with self._parent(path) as (fd, name):
+        with self._parent(path, make=True) as (fd, name):
             draft = _draft_name()
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(draft, flags, mode & 0o777, dir_fd=fd), "wb") as f:

@@ -173,6 +173,13 @@ def test_a_deleted_directory_that_holds_more_stays(sandbox, change, project):
     assert not (project / "src" / "run.sh").exists() and (project / "src").is_dir()
 
 
+def test_directories_that_no_change_names_are_made(sandbox, change, project):
+    """A writable directory of the policy is there in the sandbox, and is no change."""
+    change("/output/a/x", ADDED, b"x")
+    sandbox.apply_to(project)
+    assert (project / "output" / "a" / "x").read_text() == "x"
+
+
 def test_arguments_that_are_none(sandbox, project):
     with pytest.raises(ValueError, match="apply all"):
         sandbox.apply_to(project, [])

@@ -233,7 +233,6 @@ def test_a_command_never_runs_twice(api, other, project):
     sandbox.destroy()
 
 
-@pytest.mark.xfail(reason="the daemon does not have ResourceLimits.timeout yet")
 def test_the_limit_of_the_sandbox_is_the_timeout_that_is_reported(api, endpoint, project):
     limits = ResourceLimits(timeout=0.5)
     with api.Sandbox.from_local(project, resources=limits) as sandbox:

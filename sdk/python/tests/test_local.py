@@ -102,6 +102,17 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(place):
     assert (place / "f").read_text() == "x" and sorted(os.listdir(place)) == before
 
 
+def test_missing_directories_are_made_but_not_through_links(place):
+    with Directory(place) as d:
+        with d.replacing("a/b/c", 0o644) as f:
+            f.write(b"x")
+        d.make_link("e/l", b"t")
+        with pytest.raises(OSError):
+            d.make_directory("out/a/b", 0o755)
+    assert (place / "a" / "b" / "c").read_text() == "x" and (place / "e" / "l").is_symlink()
+    assert list((place.parent / "outside").iterdir()) == []
+
+
 def test_no_setuid_and_no_directory_that_is_locked(place):
     with Directory(place) as d:
         with d.replacing("s", 0o4777) as f:
