@@ -71,6 +71,21 @@ func TestDenialsAreBounded(t *testing.T) {
 	if n, more := len(res.GetDenials()), res.GetDenialsOmitted(); n != 100 || more < 29900 {
 		t.Errorf("%d denials and %d omitted, want 100 and the rest", n, more)
 	}
+	// Names that are no text, and longer together than an answer may be.
+	long := strings.Repeat("/"+strings.Repeat("\xff", 200), 19)
+	res, err = b.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Argv: [][]byte{
+		[]byte("bash"), []byte("-c"), []byte(`for i in $(seq 200); do cat "secrets$0/$i" 2>&1; done >/dev/null; cat $'\xff.key'; true`), []byte(long),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, d := range res.GetDenials() {
+		size += len(d.GetPath()) + len(d.GetHint())
+	}
+	if n := len(res.GetDenials()); n == 0 || n+int(res.GetDenialsOmitted()) < 201 || size > 64<<10 {
+		t.Errorf("%d denials of %d bytes and %d omitted", n, size, res.GetDenialsOmitted())
+	}
 	if got := b.denied(sb, "cat .env"); len(got) != 1 || !strings.HasPrefix(got[0], "open /.env ") {
 		t.Errorf("the next command was refused %q", got)
 	}

@@ -21,7 +21,7 @@ func wireDenials(denials []policy.Denial, rules []policy.Rule) []*sandboxv1.Deni
 	var wire []*sandboxv1.Denial
 	for _, d := range denials {
 		wire = append(wire, &sandboxv1.Denial{
-			Operation: d.Operation, Path: []byte(d.Path), Rule: wireRule(d.Verdict, rules), Hint: d.Hint,
+			Operation: d.Operation, Path: []byte(d.Path), Rule: wireRule(d.Verdict, rules), Hint: valid(d.Hint),
 		})
 	}
 	return wire

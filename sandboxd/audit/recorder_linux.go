@@ -13,6 +13,9 @@ import (
 const (
 	// MaxDenials is how many different denials a window keeps.
 	MaxDenials = 100
+	// maxBytes bounds what a window keeps, with the rules that are named: it is
+	// part of one answer.
+	maxBytes = 32 << 10
 	// perWindow is how many failures the kernel tells for each window.
 	perWindow = 20_000
 	// syncPatience bounds the wait for what the kernel has told.
@@ -79,6 +82,7 @@ type window struct {
 	// What follows is guarded by watch.mu.
 	seen    map[key]struct{}
 	denials []policy.Denial
+	bytes   int
 	more    uint64
 }
 
@@ -109,8 +113,17 @@ func (win *window) add(d policy.Denial, changes bool) {
 		win.more++
 		return
 	}
-	win.seen[k] = struct{}{}
 	d.Hint = hint(win.watch.rules, d, changes)
+	size := len(d.Path) + len(d.Hint)
+	if d.Verdict.Rule != policy.NoRule {
+		size += len(win.watch.rules[d.Verdict.Rule].Pattern)
+	}
+	if win.bytes+size > maxBytes {
+		win.more++
+		return
+	}
+	win.bytes += size
+	win.seen[k] = struct{}{}
 	win.denials = append(win.denials, d)
 }
 
