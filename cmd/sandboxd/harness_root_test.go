@@ -90,7 +90,7 @@ func newBox(t *testing.T, flags ...string) *box {
 // newBoxAfter is newBox in a mount namespace that a shell command has changed.
 func newBoxAfter(t *testing.T, change string, flags ...string) *box {
 	t.Helper()
-	b := &box{T: t, dir: t.TempDir(), prefix: []string{"unshare", "-m", "sh", "-c", change + ` && exec "$@"`, "sh"}}
+	b := &box{T: t, dir: t.TempDir(), prefix: []string{"unshare", "-m", "-u", "sh", "-c", change + ` && exec "$@"`, "sh"}}
 	b.start(flags...)
 	t.Cleanup(b.stop)
 	return b
