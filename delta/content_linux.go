@@ -22,30 +22,49 @@ type Putter interface {
 // new diff then tells what it is.
 func Store(upper *os.File, changes []Change, to Putter) error {
 	for _, c := range changes {
-		if c.Refused || c.Op == Deleted || c.Entry.Kind != tree.File {
+		if !c.hasContent() {
 			continue
 		}
-		if err := storeFile(int(upper.Fd()), c, to); err != nil {
+		digest, _, err := storeFile(int(upper.Fd()), c, to)
+		if err == nil && digest != c.Entry.Digest {
+			err = ErrChanged
+		}
+		if err != nil {
 			return fmt.Errorf("cannot store %q: %w", c.Path, err)
 		}
 	}
 	return nil
 }
 
-func storeFile(upper int, c Change, to Putter) error {
-	f, err := openBelow(upper, c.Path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrChanged, err)
-	}
-	defer f.Close()
-	digest, _, err := to.Put(f)
-	if err != nil {
-		return err
-	}
-	if digest != c.Entry.Digest {
-		return ErrChanged
+// StoreAsIs is Store for files that do not rest: it changes the entries to what
+// it found. The error is [ErrChanged] if a file is gone.
+func StoreAsIs(upper *os.File, changes []Change, to Putter) error {
+	for i := range changes {
+		c := &changes[i]
+		if !c.hasContent() {
+			continue
+		}
+		digest, size, err := storeFile(int(upper.Fd()), *c, to)
+		if err != nil {
+			return fmt.Errorf("cannot store %q: %w", c.Path, err)
+		}
+		c.Entry.Digest, c.Entry.Size = digest, size
 	}
 	return nil
+}
+
+// hasContent reports whether a change would bring a file into a snapshot.
+func (c Change) hasContent() bool {
+	return !c.Refused && c.Op != Deleted && c.Entry.Kind == tree.File
+}
+
+func storeFile(upper int, c Change, to Putter) (tree.Digest, int64, error) {
+	f, err := openBelow(upper, c.Path)
+	if err != nil {
+		return tree.Digest{}, 0, fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	defer f.Close()
+	return to.Put(f)
 }
 
 const openFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC

@@ -35,13 +35,9 @@ func (s *Server) Commit(ctx context.Context, req *sandboxv1.CommitRequest) (*san
 	if err != nil {
 		return nil, err
 	}
-	paths := make([]string, len(req.GetPaths()))
-	for i, p := range req.GetPaths() {
-		clean, err := cleanPath(string(p))
-		if err != nil {
-			return nil, err
-		}
-		paths[i] = rooted(clean)
+	paths, err := rootedPaths(req.GetPaths())
+	if err != nil {
+		return nil, err
 	}
 	info := sb.Info()
 	res, err := sb.Commit(ctx, paths)

@@ -51,8 +51,9 @@ const (
 	ReasonTakenOver            = "TAKEN_OVER"             // process_id
 
 	// Commits.
-	ReasonCommitConflict = "COMMIT_CONFLICT" // paths, count, sandbox_id, codebase_id
-	ReasonCommitFailed   = "COMMIT_FAILED"   // sandbox_id, codebase_id
+	ReasonCommitConflict    = "COMMIT_CONFLICT"    // paths, count, sandbox_id, codebase_id
+	ReasonDiscardImpossible = "DISCARD_IMPOSSIBLE" // path, sandbox_id
+	ReasonCommitFailed      = "COMMIT_FAILED"      // sandbox_id, codebase_id
 
 	// The daemon.
 	ReasonLimitExceeded = "LIMIT_EXCEEDED" // resource, limit

@@ -43,23 +43,31 @@ func (s *Server) CreateSandbox(ctx context.Context, req *sandboxv1.CreateSandbox
 	if err != nil {
 		return nil, translate(err, a)
 	}
+	return s.startNew(ctx, sb, req.GetStart(), a)
+}
+
+// startNew starts a sandbox that has just been made, if asked to. One that does
+// not start for the first time is removed again.
+func (s *Server) startNew(ctx context.Context, sb *sandbox.Sandbox, start bool, a about) (*sandboxv1.Sandbox, error) {
 	info := sb.Info()
-	if !req.GetStart() || info.Status == sandbox.Running {
+	if !start || info.Status == sandbox.Running {
 		return s.wireSandbox(info), nil
 	}
-	err = sb.Start(ctx)
+	err := sb.Start(ctx)
 	var state *sandbox.StateError
 	if errors.As(err, &state) && state.Status == sandbox.Running {
 		err = nil // the same request, sent twice at once
 	}
-	if err != nil {
-		a.sandbox = info.ID
+	if err == nil {
+		return s.wireSandbox(sb.Info()), nil
+	}
+	a.sandbox = info.ID
+	if info.Started.IsZero() { // or else a retried request meets one that has been used
 		if derr := sb.Destroy(context.WithoutCancel(ctx)); derr != nil && !errors.Is(derr, sandbox.ErrNotFound) {
 			s.cfg.Log.Error("cannot destroy a sandbox that did not start", "sandbox", info.ID, "error", derr)
 		}
-		return nil, translate(err, a)
 	}
-	return s.wireSandbox(sb.Info()), nil
+	return nil, translate(err, a)
 }
 
 // params checks a request to create.

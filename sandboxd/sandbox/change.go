@@ -25,6 +25,17 @@ const (
 	Deleted  = delta.Deleted
 )
 
+// What keeps changes from being taken.
+var (
+	ErrTooManyChanges = delta.ErrTooLarge
+	ErrTooDeep        = delta.ErrTooDeep
+	// ErrChanged means that a file changed each time it was read.
+	ErrChanged = delta.ErrChanged
+)
+
+// MaxChanges is the most entries that a delta may have to be listed or forked.
+const MaxChanges = delta.MaxChanges
+
 func byPath(a, b Change) int { return strings.Compare(a.Path, b.Path) }
 
 // within returns the changes at the given paths, which are absolute, and below

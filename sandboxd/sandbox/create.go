@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -56,10 +57,14 @@ func doneCreation(s *Sandbox) *creation {
 // and snapshot do not go together, a *policy.RuleError that a rule is wrong, a
 // [LossError] that this host cannot enforce what p asks for.
 func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
-	if p.RequestID == "" {
-		return r.create(ctx, p)
+	return r.once(ctx, requestKey{p.Owner, p.RequestID}, func() (*Sandbox, error) { return r.create(ctx, p) })
+}
+
+// once makes a sandbox unless one has been made for the same request.
+func (r *Registry) once(ctx context.Context, key requestKey, create func() (*Sandbox, error)) (*Sandbox, error) {
+	if key.id == "" {
+		return create()
 	}
-	key := requestKey{p.Owner, p.RequestID}
 	for {
 		r.mu.Lock()
 		c := r.request[key]
@@ -67,7 +72,7 @@ func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 			c = &creation{done: make(chan struct{})}
 			r.request[key] = c
 			r.mu.Unlock()
-			c.s, c.err = r.create(ctx, p)
+			c.s, c.err = create()
 			if c.err != nil {
 				r.mu.Lock()
 				delete(r.request, key)
@@ -124,12 +129,11 @@ func (r *Registry) create(ctx context.Context, p Params) (_ *Sandbox, err error)
 	}
 	rec := record{Info: Info{
 		ID: newID(), Params: p, UID: uid, Snapshot: snap.Digest(),
-		Bounded: p.Limits.Disk > 0 && !slices.Contains(r.lost(p), host.LossDisk),
-		Status:  Pending, Created: time.Now().UTC().Round(0),
+		Bounded: r.bounded(p), Status: Pending, Created: time.Now().UTC().Round(0),
 	}}
 	s := newSandbox(r, rec)
 	s.snap, s.pol, s.plan = snap, pol, plan
-	if s.disk, err = r.makeDir(ctx, rec); err != nil {
+	if s.disk, err = r.makeDir(ctx, rec, func(*os.File) error { return nil }); err != nil {
 		return nil, err
 	}
 	if err := r.insert(s); err != nil {
@@ -137,6 +141,11 @@ func (r *Registry) create(ctx context.Context, p Params) (_ *Sandbox, err error)
 		return nil, err
 	}
 	return s, nil
+}
+
+// bounded reports whether the delta of a sandbox is to lie on a disk.
+func (r *Registry) bounded(p Params) bool {
+	return p.Limits.Disk > 0 && !slices.Contains(r.lost(p), host.LossDisk)
 }
 
 // reserve counts one more sandbox of an owner, if that may have it.
@@ -178,8 +187,9 @@ func (r *Registry) insert(s *Sandbox) error {
 }
 
 // makeDir makes the state directory under another name first, so that one with
-// an id always has a record. It returns the disk of a bounded delta, else nil.
-func (r *Registry) makeDir(ctx context.Context, rec record) (d *disk.Disk, err error) {
+// an id always has a record, and what fill puts beside upper. It returns the
+// disk of a bounded delta, else nil.
+func (r *Registry) makeDir(ctx context.Context, rec record, fill func(place *os.File) error) (d *disk.Disk, err error) {
 	temp := newPrefix + rec.ID
 	if err := r.dir.Mkdir(temp, 0o700); err != nil {
 		return nil, fmt.Errorf("cannot make the state directory: %w", err)
@@ -194,7 +204,7 @@ func (r *Registry) makeDir(ctx context.Context, rec record) (d *disk.Disk, err e
 		return nil, fmt.Errorf("cannot open the state directory: %w", err)
 	}
 	defer dir.Close()
-	if d, err = makePlace(ctx, dir, rec.Info); err != nil {
+	if d, err = makePlace(ctx, dir, rec.Info, fill); err != nil {
 		return nil, err
 	}
 	err = rec.write(dir)

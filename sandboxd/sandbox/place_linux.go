@@ -14,8 +14,8 @@ import (
 const diskName = "disk"
 
 // makePlace makes upper and work: in a new state directory, or on a disk in it
-// where the delta has a limit.
-func makePlace(ctx context.Context, dir *os.Root, info Info) (d *disk.Disk, err error) {
+// where the delta has a limit. Fill may put something there.
+func makePlace(ctx context.Context, dir *os.Root, info Info, fill func(place *os.File) error) (d *disk.Disk, err error) {
 	place, err := dir.OpenFile(".", openDir, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the state directory: %w", err)
@@ -29,7 +29,10 @@ func makePlace(ctx context.Context, dir *os.Root, info Info) (d *disk.Disk, err 
 		place.Close()
 		place, d = root, made
 	}
-	if err := layOut(int(place.Fd()), int(info.UID)); err != nil {
+	if err = layOut(int(place.Fd()), info.UID); err == nil {
+		err = fill(place)
+	}
+	if err != nil {
 		if d != nil {
 			d.Close()
 		}
@@ -39,18 +42,11 @@ func makePlace(ctx context.Context, dir *os.Root, info Info) (d *disk.Disk, err 
 }
 
 // layOut makes the two directories of an overlay; upper is the sandbox's.
-func layOut(at, uid int) error {
-	for _, name := range []string{upperName, workName} {
-		if err := unix.Mkdirat(at, name, 0o755); err != nil {
-			return fmt.Errorf("cannot make %s: %w", name, err)
-		}
+func layOut(at int, uid uint32) error {
+	if err := unix.Mkdirat(at, workName, 0o755); err != nil {
+		return fmt.Errorf("cannot make %s: %w", workName, err)
 	}
-	if uid != os.Getuid() {
-		if err := unix.Fchownat(at, upperName, uid, uid, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return fmt.Errorf("cannot give away upper: %w", err)
-		}
-	}
-	return nil
+	return makeUpperDir(at, upperName, uid)
 }
 
 func makeDisk(ctx context.Context, dir *os.Root, size int64) (root *os.File, d *disk.Disk, err error) {

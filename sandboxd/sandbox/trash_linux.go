@@ -55,6 +55,14 @@ func (t *trash) move(from *os.File, name string) error {
 	}
 }
 
+// empty removes what is in a directory that nobody else uses.
+func empty(ctx context.Context, dir *os.File) error {
+	if err := newTrash(dir, slog.New(slog.DiscardHandler)).clear(ctx, dir, 0); err != nil {
+		return fmt.Errorf("cannot empty a directory: %w", err)
+	}
+	return nil
+}
+
 // run removes what is in the trash until ctx ends.
 func (t *trash) run(ctx context.Context) {
 	for {

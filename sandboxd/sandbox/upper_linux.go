@@ -34,6 +34,25 @@ func (s *Sandbox) openUpper(ctx context.Context) (*os.File, error) {
 	return os.NewFile(uintptr(fd), upperName), nil
 }
 
+// makeUpperDir makes an upper directory without changes.
+func makeUpperDir(at int, name string, uid uint32) error {
+	if err := unix.Mkdirat(at, name, 0o755); err != nil {
+		return fmt.Errorf("cannot make %s: %w", name, err)
+	}
+	return giveAway(at, name, uid)
+}
+
+// giveAway makes the sandbox's user the owner of an upper directory.
+func giveAway(at int, name string, uid uint32) error {
+	if int(uid) == os.Getuid() {
+		return nil
+	}
+	if err := unix.Fchownat(at, name, int(uid), int(uid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("cannot give away %s: %w", name, err)
+	}
+	return nil
+}
+
 // makeCreated makes the directories in upper that a plan asks for and that
 // neither snapshot nor delta has. It never follows a link: a payload that put
 // one, or a file, in the place of such a directory keeps what it made.

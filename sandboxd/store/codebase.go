@@ -49,6 +49,39 @@ const (
 // the same codebase again, as long as it is there; an empty id gives a new one
 // always.
 func (s *Store) CreateCodebase(owner uint32, name, ownerID, requestID string) (Codebase, error) {
+	empty, err := tree.Open(tree.NewBuilder().Build())
+	if err != nil {
+		return Codebase{}, fmt.Errorf("cannot create codebase: %w", err)
+	}
+	return s.createCodebase(owner, name, ownerID, requestID, empty)
+}
+
+// CreateCodebaseOf makes a codebase whose head is a snapshot, in one step, and
+// otherwise like CreateCodebase.
+func (s *Store) CreateCodebaseOf(head *Snapshot, owner uint32, name, ownerID, requestID string) (Codebase, error) {
+	return s.createCodebase(owner, name, ownerID, requestID, head.Tree())
+}
+
+// Requested returns the codebase that an owner made with a request id, or
+// ErrNotFound.
+func (s *Store) Requested(owner uint32, requestID string) (Codebase, error) {
+	var id string
+	if request := requestKey(owner, requestID); request != nil {
+		err := s.db.View(func(tx *bolt.Tx) error {
+			id = string(tx.Bucket(bucketRequests).Get(request))
+			return nil
+		})
+		if err != nil {
+			return Codebase{}, err
+		}
+	}
+	if id == "" {
+		return Codebase{}, fmt.Errorf("request %q: %w", requestID, ErrNotFound)
+	}
+	return s.Codebase(id)
+}
+
+func (s *Store) createCodebase(owner uint32, name, ownerID, requestID string, head *tree.Tree) (Codebase, error) {
 	id, err := newID()
 	if err != nil {
 		return Codebase{}, fmt.Errorf("cannot create codebase: %w", err)
@@ -72,9 +105,10 @@ func (s *Store) CreateCodebase(owner uint32, name, ownerID, requestID string) (C
 		}
 		now := time.Now().UTC()
 		r := record{
-			Name: name, OwnerID: ownerID, Owner: owner, Head: emptyTree().String(),
-			Created: now, Updated: now, Order: order, Request: request,
+			Name: name, OwnerID: ownerID, Owner: owner,
+			Created: now, Order: order, Request: request,
 		}
+		r.setHead(head)
 		if request != nil {
 			if err := tx.Bucket(bucketRequests).Put(request, []byte(id)); err != nil {
 				return err
