@@ -15,7 +15,7 @@ var readmes = []string{"README.md", "README.zh-CN.md"}
 // pages are all pages of the repository, relative to its root.
 func pages(t *testing.T) []string {
 	t.Helper()
-	all := append(slices.Clone(readmes), "ARCHITECTURE.md")
+	all := append(slices.Clone(readmes), "ARCHITECTURE.md", "SECURITY.md")
 	for _, dir := range []string{"docs", "examples"} {
 		err := filepath.WalkDir(filepath.Join(repository(t), dir), func(path string, _ fs.DirEntry, err error) error {
 			if err == nil && strings.HasSuffix(path, ".md") {
