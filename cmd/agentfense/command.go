@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"google.golang.org/grpc"
-
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 )
 
@@ -39,31 +37,52 @@ type sendError struct{ err error }
 func (e *sendError) Error() string { return fmt.Sprintf("cannot send to the daemon: %v", e.err) }
 func (e *sendError) Unwrap() error { return e.err }
 
-// command runs one program in a sandbox with our standard streams and signals.
+// leftError means that we left a command that goes on.
+type leftError struct{ code int }
+
+func (e *leftError) Error() string { return "detached" }
+
+// command is one program in a sandbox with our standard streams and signals.
 type command struct {
-	client         sandboxv1.SandboxServiceClient
-	start          *sandboxv1.ExecRequest
+	open func(ctx context.Context) (call, error)
+	// stdin is nil for an empty one; that of a command which is not ours stays
+	// as it is then.
 	stdin          *os.File
 	stdout, stderr io.Writer
 	signals        <-chan os.Signal
+	// screen is the terminal that we pass on; nil: none.
+	screen *screen
+	// attached says that the command is not ours to end.
+	attached bool
 }
 
-type execStream = grpc.BidiStreamingClient[sandboxv1.ExecInput, sandboxv1.ExecOutput]
+// executing is what opens a command that ends with us.
+func executing(c *client, request *sandboxv1.ExecRequest) func(context.Context) (call, error) {
+	return func(ctx context.Context) (call, error) {
+		stream, err := c.sandboxes.ExecInteractive(ctx)
+		return execCall{stream, request}, err
+	}
+}
 
 // run returns when the command has ended. Cancelling the call, which it does
 // if the command resists a kill, makes the daemon end the command.
 func (c *command) run(ctx context.Context) (*sandboxv1.ExecExit, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stream, err := c.client.ExecInteractive(ctx)
+	stream, err := c.open(ctx)
 	if err != nil {
 		cancel(nil)
 		return nil, err
 	}
-	send := &sender{stream: stream, urgent: make(chan *sandboxv1.ExecInput), input: make(chan *sandboxv1.ExecInput)}
+	if err := c.screen.begin(); err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	defer c.screen.end()
+	send := &sender{call: stream, urgent: make(chan step), input: make(chan step)}
 	done := make(chan struct{}, 3)
 	goDone := func(f func()) { go func() { f(); done <- struct{}{} }() }
-	goDone(func() { send.run(ctx, cancel, &sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Start{Start: c.start}}) })
-	goDone(func() { c.pumpStdin(ctx, send) })
+	goDone(func() { send.run(ctx, cancel, step{start: true}) })
+	goDone(func() { c.pumpStdin(ctx, send, cancel) })
 	goDone(func() { c.forwardSignals(ctx, send, cancel) })
 
 	exit, err := c.receive(stream)
@@ -73,9 +92,12 @@ func (c *command) run(ctx context.Context) (*sandboxv1.ExecExit, error) {
 		<-done
 	}
 	var unsent *sendError
+	var left *leftError
 	switch {
 	case err == nil:
 		return exit, nil
+	case errors.As(cause, &left):
+		return nil, left
 	case errors.Is(cause, errKilled):
 		return &sandboxv1.ExecExit{ExitCode: codeSignalBase + int32(syscall.SIGKILL), Signal: int32(syscall.SIGKILL)}, nil
 	case errors.As(cause, &unsent):
@@ -84,15 +106,21 @@ func (c *command) run(ctx context.Context) (*sandboxv1.ExecExit, error) {
 	return nil, err
 }
 
-// receive passes the output on until the command's end.
-func (c *command) receive(stream execStream) (*sandboxv1.ExecExit, error) {
+// receive passes the output on until the command's end, which the daemon may
+// have to say more about than its exit.
+func (c *command) receive(stream call) (exit *sandboxv1.ExecExit, err error) {
 	for {
 		out, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF) && exit != nil:
+			return exit, nil
+		case errors.Is(err, io.EOF):
 			return nil, errNoResult
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
+		}
+		if out.GetLost() > 0 {
+			fmt.Fprintf(c.stderr, "agentfense: %d bytes of output were dropped here: nobody was attached%s", out.GetLost(), c.screen.newline())
 		}
 		if len(out.GetData()) > 0 {
 			w := c.stdout
@@ -104,20 +132,32 @@ func (c *command) receive(stream execStream) (*sandboxv1.ExecExit, error) {
 			}
 		}
 		if out.GetExit() != nil {
-			return out.GetExit(), nil
+			exit = out.GetExit()
 		}
 	}
 }
 
 // pumpStdin sends standard input, and its end.
-func (c *command) pumpStdin(ctx context.Context, send *sender) {
+func (c *command) pumpStdin(ctx context.Context, send *sender, cancel context.CancelCauseFunc) {
+	if c.stdin == nil {
+		if !c.attached {
+			send.data(ctx, step{closeStdin: true})
+		}
+		return
+	}
 	in, err := newInput(ctx, c.stdin)
 	if err == nil {
 		defer in.Close()
+		keys := detachKeys{on: c.attached && c.screen.isRaw()}
 		for {
 			buf := make([]byte, stdinChunk)
 			n, err := in.Read(buf)
-			if n > 0 && !send.data(ctx, &sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Stdin{Stdin: buf[:n]}}) {
+			data, leave := keys.filter(buf[:n])
+			if len(data) > 0 && !send.data(ctx, step{stdin: data}) {
+				return
+			}
+			if leave {
+				cancel(&leftError{})
 				return
 			}
 			if err != nil {
@@ -126,11 +166,12 @@ func (c *command) pumpStdin(ctx context.Context, send *sender) {
 		}
 	}
 	if ctx.Err() == nil {
-		send.data(ctx, &sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_CloseStdin{CloseStdin: &sandboxv1.Empty{}}})
+		send.data(ctx, step{closeStdin: true})
 	}
 }
 
-// forwardSignals sends on what we get. The second interrupt kills.
+// forwardSignals sends on what we get. The second interrupt kills, or leaves a
+// command that is not ours. Whoever hangs up on a terminal is gone.
 func (c *command) forwardSignals(ctx context.Context, send *sender, cancel context.CancelCauseFunc) {
 	interrupts := 0
 	var giveUp <-chan time.Time
@@ -141,16 +182,26 @@ func (c *command) forwardSignals(ctx context.Context, send *sender, cancel conte
 		case <-giveUp:
 			cancel(errKilled)
 			return
+		case <-c.screen.changed():
+			if size := c.screen.size(); size != nil && !send.urgently(ctx, step{resize: size}) {
+				cancel(errKilled)
+				return
+			}
 		case sig := <-c.signals:
 			number := sig.(syscall.Signal)
 			if number == syscall.SIGINT {
 				interrupts++
 			}
-			if interrupts >= 2 {
+			hungUp := number == syscall.SIGHUP && (c.attached || c.screen != nil)
+			switch {
+			case hungUp, interrupts >= 2 && c.attached:
+				cancel(&leftError{codeSignalBase + int(number)})
+				return
+			case interrupts >= 2:
 				number = syscall.SIGKILL
 				giveUp = time.After(killPatience)
 			}
-			if !send.signal(ctx, number) {
+			if !send.urgently(ctx, step{signal: number}) {
 				cancel(errKilled)
 				return
 			}
@@ -160,14 +211,14 @@ func (c *command) forwardSignals(ctx context.Context, send *sender, cancel conte
 
 // sender is the one place that sends on the stream, signals before input.
 type sender struct {
-	stream        execStream
-	urgent, input chan *sandboxv1.ExecInput
+	call          call
+	urgent, input chan step
 }
 
-func (s *sender) run(ctx context.Context, cancel context.CancelCauseFunc, first *sandboxv1.ExecInput) {
+func (s *sender) run(ctx context.Context, cancel context.CancelCauseFunc, first step) {
 	msg := first
 	for {
-		if err := s.stream.Send(msg); err != nil {
+		if err := s.call.send(msg); err != nil {
 			if !errors.Is(err, io.EOF) { // then Recv has the status of the call
 				cancel(&sendError{err})
 			}
@@ -187,7 +238,7 @@ func (s *sender) run(ctx context.Context, cancel context.CancelCauseFunc, first 
 	}
 }
 
-func (s *sender) data(ctx context.Context, msg *sandboxv1.ExecInput) bool {
+func (s *sender) data(ctx context.Context, msg step) bool {
 	select {
 	case s.input <- msg:
 		return true
@@ -196,12 +247,12 @@ func (s *sender) data(ctx context.Context, msg *sandboxv1.ExecInput) bool {
 	}
 }
 
-// signal is false if the signal could not be sent in time.
-func (s *sender) signal(ctx context.Context, sig syscall.Signal) bool {
+// urgently is false if the message could not be sent in time.
+func (s *sender) urgently(ctx context.Context, msg step) bool {
 	t := time.NewTimer(killPatience)
 	defer t.Stop()
 	select {
-	case s.urgent <- &sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Signal{Signal: int32(sig)}}:
+	case s.urgent <- msg:
 		return true
 	case <-ctx.Done():
 		return true

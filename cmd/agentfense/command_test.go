@@ -44,8 +44,8 @@ func TestCommandLeavesNoGoroutine(t *testing.T) {
 	run := func(stdout *os.File, argv ...[]byte) (*sandboxv1.ExecExit, error) {
 		var out bytes.Buffer
 		cmd := command{
-			client: c.sandboxes, stdin: silent, stdout: &out, stderr: &out, signals: make(chan os.Signal),
-			start: &sandboxv1.ExecRequest{SandboxId: "sb_1", Argv: argv},
+			open:  executing(c, &sandboxv1.ExecRequest{SandboxId: "sb_1", Argv: argv}),
+			stdin: silent, stdout: &out, stderr: &out, signals: make(chan os.Signal),
 		}
 		if stdout != nil {
 			cmd.stdout = stdout

@@ -94,6 +94,7 @@ type client struct {
 	conn      *grpc.ClientConn
 	sandboxes sandboxv1.SandboxServiceClient
 	codebases sandboxv1.CodebaseServiceClient
+	processes sandboxv1.ProcessServiceClient
 }
 
 func (c *client) Close() { _ = c.conn.Close() }
@@ -131,5 +132,6 @@ func dial(ctx context.Context, endpoint string) (*client, error) {
 		conn:      conn,
 		sandboxes: sandboxv1.NewSandboxServiceClient(conn),
 		codebases: sandboxv1.NewCodebaseServiceClient(conn),
+		processes: sandboxv1.NewProcessServiceClient(conn),
 	}, nil
 }

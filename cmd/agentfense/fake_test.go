@@ -27,6 +27,7 @@ import (
 type fakeDaemon struct {
 	sandboxv1.UnimplementedSandboxServiceServer
 	sandboxv1.UnimplementedCodebaseServiceServer
+	sandboxv1.UnimplementedProcessServiceServer
 	server *grpc.Server
 
 	mu        sync.Mutex
@@ -35,6 +36,7 @@ type fakeDaemon struct {
 	sandboxes map[string]*sandboxv1.Sandbox
 	ingest    *sandboxv1.IngestDirectoryRequest
 	changes   []*sandboxv1.Change
+	processes map[string]*fakeProcess
 }
 
 func startFake(socket string) (*fakeDaemon, error) {
@@ -46,6 +48,7 @@ func startFake(socket string) (*fakeDaemon, error) {
 		server:    grpc.NewServer(),
 		codebases: map[string]string{},
 		sandboxes: map[string]*sandboxv1.Sandbox{},
+		processes: map[string]*fakeProcess{},
 		changes: []*sandboxv1.Change{
 			{Path: []byte("/a\x1b[31m\xff"), Operation: sandboxv1.Change_OPERATION_ADDED, Kind: sandboxv1.TreeEntry_KIND_FILE, Size: 5},
 			{Path: []byte("/secret"), Operation: sandboxv1.Change_OPERATION_MODIFIED, Kind: sandboxv1.TreeEntry_KIND_FILE, Shadowed: true},
@@ -57,6 +60,7 @@ func startFake(socket string) (*fakeDaemon, error) {
 	}
 	sandboxv1.RegisterSandboxServiceServer(f.server, f)
 	sandboxv1.RegisterCodebaseServiceServer(f.server, f)
+	sandboxv1.RegisterProcessServiceServer(f.server, f)
 	go func() { _ = f.server.Serve(l) }()
 	return f, nil
 }
@@ -238,6 +242,9 @@ func (f *fakeDaemon) ExecInteractive(stream grpc.BidiStreamingServer[sandboxv1.E
 	for k, v := range start.GetEnv() {
 		cmd.Env = append(cmd.Env, k+"="+v)
 	}
+	if start.GetPty() != nil {
+		return serveTerminal(stream, cmd, start.GetPty())
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout = fakeOutput{&mu, stream, sandboxv1.ExecOutput_OUTPUT_TYPE_STDOUT}
 	cmd.Stderr = fakeOutput{&mu, stream, sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR}
@@ -284,12 +291,16 @@ func (f *fakeDaemon) serve(stream grpc.BidiStreamingServer[sandboxv1.ExecInput, 
 		return refuse(codes.DeadlineExceeded, "COMMAND_TIMEOUT", "the command ran too long")
 	default:
 	}
+	mu.Lock()
+	defer mu.Unlock()
+	return stream.Send(&sandboxv1.ExecOutput{Exit: exitOf(cmd)})
+}
+
+func exitOf(cmd *exec.Cmd) *sandboxv1.ExecExit {
 	exit := &sandboxv1.ExecExit{ExitCode: int32(cmd.ProcessState.ExitCode())}
 	if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
 		exit.Signal = int32(ws.Signal())
 		exit.ExitCode = codeSignalBase + exit.Signal
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	return stream.Send(&sandboxv1.ExecOutput{Exit: exit})
+	return exit
 }

@@ -39,7 +39,10 @@ func (a *app) finish(exit *sandboxv1.ExecExit, verbose bool) error {
 // code that a shell would.
 func commandError(err error, timeout string) error {
 	var out *outputError
+	var left *leftError
 	switch {
+	case errors.As(err, &left):
+		return &exitError{code: left.code}
 	case errors.As(err, &out) && errors.Is(err, syscall.EPIPE):
 		return &exitError{code: codeSignalBase + int(syscall.SIGPIPE)}
 	case reasonOf(err) == "COMMAND_TIMEOUT":

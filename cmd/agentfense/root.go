@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ func isUsage(err error) bool {
 
 // runsCommand says whether cmd passes on the exit code of a program.
 func runsCommand(cmd *cobra.Command) bool {
-	return cmd != nil && (cmd.Name() == "run" || cmd.Name() == "exec")
+	return cmd != nil && slices.Contains([]string{"run", "exec", "shell", "attach"}, cmd.Name())
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -67,7 +68,8 @@ The daemon is found at --endpoint, else at $` + endpointEnv + `, else at
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
 		[]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
-		a.runCommand(), a.execCommand(),
+		a.runCommand(), a.execCommand(), a.shellCommand(),
+		a.spawnCommand(), a.attachCommand(), a.processesCommand(), a.killCommand(),
 		a.psCommand(), a.startCommand(), a.stopCommand(), a.rmCommand(),
 		a.diffCommand(), a.commitCommand(),
 		a.codebaseCommand(), a.policyCommand(),

@@ -29,6 +29,7 @@ const (
 type runFlags struct {
 	ruleFlags
 	programFlags
+	terminalFlags
 	memory  *parsed[int64]
 	cpus    *parsed[int64]
 	disk    *parsed[int64]
@@ -70,6 +71,7 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 	flags.SetInterspersed(false)
 	f.ruleFlags.register(cmd)
 	f.programFlags.register(cmd)
+	f.terminalFlags.register(cmd)
 	flags.Var(f.memory, "memory", "most memory the sandbox may use, as 512M or 2G")
 	flags.Var(f.cpus, "cpus", "most CPU time the sandbox may use, as a number of CPUs: 1.5")
 	flags.Var(f.disk, "disk", "most room that the sandbox's changes may take, as 512M or 2G")
@@ -111,6 +113,10 @@ func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error
 	if err != nil {
 		return err
 	}
+	screen, stdin, err := a.apply(f.terminalFlags, start)
+	if err != nil {
+		return err
+	}
 	sigs := catchSignals()
 	defer sigs.stop()
 	r := &newRun{app: a, flags: f}
@@ -133,8 +139,8 @@ func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error
 	}
 	start.SandboxId = r.sandbox
 	c := &command{
-		client: r.client.sandboxes, start: start, signals: sigs.ch,
-		stdin: a.stdin, stdout: a.stdout, stderr: a.stderr,
+		open: executing(r.client, start), signals: sigs.ch, screen: screen,
+		stdin: stdin, stdout: a.stdout, stderr: a.stderr,
 	}
 	exit, err := c.run(ctx)
 	if err != nil {

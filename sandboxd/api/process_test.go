@@ -163,7 +163,7 @@ func TestASecondClientTakesOver(t *testing.T) {
 	}
 
 	// One that does not read gives way too, and what it had not got is not lost.
-	p = f.spawn(&sandboxv1.SpawnRequest{Exec: &sandboxv1.ExecRequest{SandboxId: sb, Command: "for ((i=0; i<1000000; i++)); do echo $i; done"}})
+	p = f.spawn(&sandboxv1.SpawnRequest{Exec: &sandboxv1.ExecRequest{SandboxId: sb, Command: "seq 0 999999"}})
 	first = f.attach(ctxOf(t), p.GetId())
 	time.Sleep(300 * time.Millisecond)
 	second = f.attach(ctxOf(t), p.GetId())
