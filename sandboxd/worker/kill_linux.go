@@ -17,14 +17,15 @@ const (
 )
 
 // killDescendants ends all that descends from this process, but for spared
-// children and what descends from them.
-func killDescendants(spared func() map[int]bool) {
+// children and what descends from them. It gives up when what is here is no
+// longer what was to be killed.
+func killDescendants(spared func() map[int]bool, still func() bool) {
 	self := os.Getpid()
 	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); {
 		children := family()
 		// Asked after the look, so that no child in it was spared too late.
 		victims := descendants(self, children, spared())
-		if len(victims) == 0 {
+		if len(victims) == 0 || !still() {
 			return
 		}
 		for _, pid := range victims {

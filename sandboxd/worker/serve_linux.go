@@ -151,7 +151,7 @@ func (s *initServer) killOwn() {
 		_ = unix.Kill(-1, unix.SIGKILL)
 		return
 	}
-	go killDescendants(s.spared)
+	go killDescendants(s.spared, s.tree.unchanged())
 }
 
 // spared are the runners, those that are just starting included.
@@ -211,7 +211,7 @@ func runnerReceive(up *Conn, t *tree) error {
 			}
 		case *Kill:
 			if t.command(m.ID) != 0 {
-				go killDescendants(t.spared)
+				go killDescendants(t.spared, t.unchanged())
 			}
 		case *Interrupt:
 			_ = t.interrupt(m) // it may have ended by now

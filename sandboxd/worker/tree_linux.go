@@ -25,6 +25,7 @@ type tree struct {
 	id    uint32     // of the command
 	pid   int        // of the command; 0: none runs
 	whole bool       // see Exec
+	runs  uint64     // of commands started
 	began time.Time
 }
 
@@ -47,6 +48,7 @@ func (t *tree) start(m *Exec, files []int) (bool, error) {
 	pid, started := spawn(m, files)
 	if pid != 0 {
 		t.id, t.pid, t.began, t.whole = m.ID, pid, began, m.Whole
+		t.runs++
 		t.bear()
 	}
 	return true, t.up.Send(started)
@@ -124,7 +126,20 @@ func (t *tree) endWith(pid int) {
 	whole := pid == t.pid && t.whole
 	t.mu.Unlock()
 	if whole {
-		killDescendants(t.spared)
+		killDescendants(t.spared, t.unchanged())
+	}
+}
+
+// unchanged returns what reports whether no command has started since. One that
+// starts finds nothing left of those before.
+func (t *tree) unchanged() func() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	runs := t.runs
+	return func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.runs == runs
 	}
 }
 
