@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"sandboxd/runtime/native": {"policy", "delta", "landlock/...", "sandboxd/host", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
 	"sandboxd/runtime/docker": {"policy", "delta", "landlock/...", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
 	"sandboxd/pipe":           {},
+	"sandboxd/session":        {"sandboxd/pipe", "sandboxd/runtime", "sandboxd/sandbox"},
 	"sandboxd/sandbox":        {"policy", "delta", "landlock", "sandboxd/disk", "sandboxd/host", "sandboxd/runtime", "sandboxd/store/...", "sandboxd/view"},
 	"sandboxd/process":        {"sandboxd/runtime"},
 	"sandboxd/audit":          {"ebpf", "policy"},

@@ -1,0 +1,185 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxLine is the longest line of a report.
+	maxLine = 1 << 10
+	// maxState is how many bytes a shell's state may take.
+	maxState = 8 << 20
+	// maxNoise is how many bytes may come between reports that are none.
+	maxNoise = 1 << 20
+)
+
+// channel is the daemon's end of a shell's socket.
+type channel struct {
+	conn *os.File
+	key  string
+	buf  []byte
+}
+
+// report is what a shell says when a command has ended.
+type report struct {
+	seq   uint32
+	code  int
+	mark  uint32 // the last process id given out, or so the shell says
+	flags string
+	// revived says that the shell executes itself anew; state is to be given
+	// back to it.
+	revived bool
+	state   string
+}
+
+// newChannel returns a channel and the shell's end of the socket.
+func newChannel() (*channel, *os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "shell")
+	if err := unix.SetNonblock(pair[0], true); err != nil {
+		unix.Close(pair[0])
+		theirs.Close()
+		return nil, nil, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	var key [12]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return &channel{conn: os.NewFile(uintptr(pair[0]), "session"), key: hex.EncodeToString(key[:])}, theirs, nil
+}
+
+// stop makes what reads and writes give up.
+func (c *channel) stop() { _ = c.conn.SetDeadline(time.Unix(1, 0)) }
+
+// during makes reads and writes work until ctx ends; the returned function
+// must be called before the next.
+func (c *channel) during(ctx context.Context) (done func()) {
+	_ = c.conn.SetDeadline(time.Time{})
+	stopped := make(chan struct{})
+	cancel := context.AfterFunc(ctx, func() {
+		c.stop()
+		close(stopped)
+	})
+	return func() {
+		if !cancel() {
+			<-stopped
+		}
+	}
+}
+
+// next returns the report with a number, or one of a shell that executes
+// itself. Older reports are skipped.
+func (c *channel) next(seq uint32) (report, error) {
+	noise := 0
+	for {
+		text, err := c.line(maxLine)
+		if err != nil {
+			return report{}, err
+		}
+		if noise += len(text) + 1; noise > maxNoise {
+			return report{}, errProtocol
+		}
+		rest, ok := strings.CutPrefix(text, c.key+" ")
+		if !ok {
+			continue
+		}
+		r, err := parseReport(rest)
+		if err == nil && r.revived {
+			r.state, err = c.state()
+		}
+		if err != nil || r.revived || r.seq == seq {
+			return r, err
+		}
+	}
+}
+
+// state returns the lines up to the one that ends a shell's state.
+func (c *channel) state() (string, error) {
+	var all strings.Builder
+	for {
+		text, err := c.line(maxState)
+		switch {
+		case err != nil:
+			return "", err
+		case text == c.key+" .":
+			return all.String(), nil
+		case all.Len()+len(text) >= maxState:
+			return "", errProtocol
+		}
+		all.WriteString(text)
+		all.WriteByte('\n')
+	}
+}
+
+// line returns the next line, of at most most bytes.
+func (c *channel) line(most int) (string, error) {
+	seen := 0
+	for {
+		if i := bytes.IndexByte(c.buf[seen:], '\n'); i >= 0 {
+			text := string(c.buf[:seen+i])
+			c.buf = append(c.buf[:0], c.buf[seen+i+1:]...)
+			return text, nil
+		}
+		if seen = len(c.buf); seen > most {
+			return "", errProtocol
+		}
+		var chunk [4 << 10]byte
+		n, err := c.conn.Read(chunk[:])
+		c.buf = append(c.buf, chunk[:n]...)
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// parseReport reads "d SEQ CODE MARK FLAGS" or "r CODE".
+func parseReport(text string) (r report, err error) {
+	fields := strings.Fields(text)
+	number := func(i, bits int) uint64 {
+		if i >= len(fields) {
+			err = errProtocol
+			return 0
+		}
+		n, perr := strconv.ParseUint(fields[i], 10, bits)
+		if perr != nil {
+			err = errProtocol
+		}
+		return n
+	}
+	switch {
+	case len(fields) > 0 && fields[0] == "d":
+		r.seq, r.code, r.mark = uint32(number(1, 32)), int(number(2, 8)), uint32(number(3, 32))
+		if len(fields) > 4 {
+			r.flags = fields[4]
+		}
+	case len(fields) > 0 && fields[0] == "r":
+		r.code, r.revived = int(number(1, 8)), true
+	default:
+		err = errProtocol
+	}
+	return r, err
+}
+
+// gone reports whether an error means that the shell has closed its end.
+func gone(err error) bool {
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errProtocol)
+}
+
+// bootTime is the time that the start of processes is measured by.
+func bootTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // every kernel has it
+	return time.Duration(ts.Nano())
+}

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/agentfense/agentfense/sandboxd/runtime"
+)
+
+// Command is one command for a shell.
+type Command struct {
+	// Text is given to the shell as it is.
+	Text string
+	// Timeout is the time from its start until it is interrupted; zero means
+	// no limit.
+	Timeout time.Duration
+}
+
+// answer is what Exec returns.
+type answer struct {
+	status runtime.Status
+	err    error
+}
+
+// Exec runs a command when those of earlier callers have ended, and gives what
+// is written meanwhile to sink. If the command ends the shell, the status is
+// the shell's, and the session is closed.
+//
+// When ctx ends, sink fails, or after the timeout, the command and what it has
+// started are interrupted; the error is then ctx's, sink's, or a
+// [TimeoutError]. A [ClosedError] means that the session has ended.
+func (s *Session) Exec(ctx context.Context, c Command, sink Sink) (runtime.Status, error) {
+	if err := s.enter(ctx); err != nil {
+		return runtime.Status{}, err
+	}
+	answers := make(chan answer, 1)
+	s.reg.tasks.Go(func() {
+		defer s.leave()
+		s.exec(ctx, c, sink, answers)
+	})
+	a := <-answers
+	return a.status, a.err
+}
+
+// exec runs a command. It answers as soon as nothing more can change the
+// answer, and returns when the shell is ready for the next command: a sink may
+// be stuck until the caller has its answer.
+func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<- answer) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.life, func() { cancel(s.closedError()) })()
+	if c.Timeout > 0 {
+		defer time.AfterFunc(c.Timeout, func() { cancel(errTimeout) }).Stop()
+	}
+	sh := s.shell
+	if sh.hasExited() {
+		s.end(sh.epitaph())
+		answers <- answer{err: s.closedError()}
+		return
+	}
+	defer sh.detach()
+	defer sh.rest()
+	sh.attach(sink, cancel)
+	began, start := bootTime(), time.Now()
+	mark := sh.last.mark
+	denials := s.run.Record()
+	defer denials()
+	sh.seq++
+	r, err := sh.tell(ctx, sh.dialect.command(sh.channel.key, sh.seq, line{c.Text, sh.last.code, sh.last.flags}))
+	code := r.code
+	if err == nil && r.revived {
+		err = s.revive(r)
+	}
+	switch {
+	case err == nil:
+		sh.last.code = code
+		sh.rest()
+		status := runtime.Status{Code: code, Duration: time.Since(start)}
+		status.Denials, status.More = denials()
+		answers <- answer{status, failure(ctx)}
+	case s.life.Err() != nil:
+		sh.detach()
+		answers <- answer{err: s.closedError()}
+	case sh.hasExited():
+		s.end(sh.epitaph())
+		if sh.failed == nil {
+			sh.rest()
+		}
+		status := sh.status
+		status.Duration = time.Since(start)
+		status.Denials, status.More = denials()
+		answers <- answer{status, sh.failed}
+	case ctx.Err() != nil:
+		sh.detach()
+		answers <- answer{err: s.giveUp(context.Cause(ctx), c.Timeout, began, mark)}
+	default:
+		sh.detach()
+		s.end(err.Error())
+		answers <- answer{err: s.closedError()}
+	}
+}
+
+// revive is shell.revive in the time that a shell has for it.
+func (s *Session) revive(r report) error {
+	ctx, cancel := context.WithTimeoutCause(s.life, openPatience, ErrSilent)
+	defer cancel()
+	err := s.shell.revive(ctx, r)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// failure is why a command that has ended did not do so in time for its caller.
+func failure(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, errTimeout) {
+		return err
+	}
+	return nil
+}
+
+// giveUp interrupts the command, and ends the session where that does not work.
+func (s *Session) giveUp(cause error, timeout, began time.Duration, mark uint32) error {
+	var closed string
+	if err := s.shell.interrupt(began, mark); err != nil {
+		closed = "the shell could not be interrupted: " + err.Error()
+		if s.shell.hasExited() {
+			closed = s.shell.epitaph()
+		}
+		s.end(closed)
+	}
+	if errors.Is(cause, errTimeout) {
+		return &TimeoutError{Timeout: timeout, Closed: closed}
+	}
+	return cause
+}

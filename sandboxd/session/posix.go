@@ -1,0 +1,38 @@
+package session
+
+import "strconv"
+
+// posix is what a POSIX shell understands. "command eval" catches the errors
+// that would end it, and so those that the trap for the interrupt makes on
+// purpose: they unwind the command, and nothing of the state is lost. An outer
+// "command eval" catches those that come when the command has just ended. The
+// socket is the script itself, and while a command runs it is closed to what
+// the command starts.
+type posix struct{ options []string }
+
+const posixSetup = `__af_r() { return "$1"; }
+trap '{ case $__af_b in 1) : "${__af_i?}";; esac; } 2>/dev/null' 64 2>/dev/null
+`
+
+func (p posix) argv(shell string) []string {
+	return append(append([]string{shell}, p.options...), "-s")
+}
+
+func (p posix) setup(key string, seq uint32) string { return posixSetup + p.probe(key, seq) }
+
+func (posix) report(key, code string, seq uint32) string {
+	return `{ __af_b= __af_s=` + code + ` __af_f=$-; set +xv; ` +
+		`IFS=' ' command read -r __af_m __af_m __af_m __af_m __af_m </proc/loadavg || __af_m=0; ` +
+		`command echo "
+` + key + ` d ` + strconv.FormatUint(uint64(seq), 10) + ` $__af_s $__af_m $__af_f" >&0; } 2>/dev/null` + "\n"
+}
+
+func (p posix) command(key string, seq uint32, l line) string {
+	guarded := "__af_b=1\n" + l.status() + "command eval " + quote(l.traced()) + " </dev/null\n{ __af_s=$? __af_b=; } 2>/dev/null"
+	return "__af_s=2; command eval " + quote(guarded) + "\n" + p.report(key, "$__af_s", seq)
+}
+
+func (p posix) probe(key string, seq uint32) string { return ":\n:\n" + p.report(key, "0", seq) }
+
+// revive is never needed: such a shell does not execute itself.
+func (p posix) revive(key string, seq uint32, _ string) string { return p.setup(key, seq) }
