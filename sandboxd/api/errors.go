@@ -114,7 +114,7 @@ func known(err error, a about) *failure {
 		return f
 	}
 	for _, try := range []func(error, about) *failure{
-		ofGRPC, ofContext, ofSandbox, ofDelta, ofCommand, ofPolicy, ofStore, ofSystem,
+		ofGRPC, ofContext, ofSession, ofSandbox, ofDelta, ofCommand, ofPolicy, ofStore, ofSystem,
 	} {
 		if f := try(err, a); f != nil {
 			return f

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/agentfense/agentfense/policy"
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
@@ -25,10 +26,7 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 		return nil, err
 	}
 	j.feedAll()
-	limit := s.cfg.Limits.Output
-	if asked := req.GetOutputLimit(); asked > 0 {
-		limit = int(min(asked, int64(s.cfg.Limits.OutputMax)))
-	}
+	limit := s.outputLimit(req.GetOutputLimit())
 	stdout, stderr := keeper{max: limit}, keeper{max: limit}
 	status, err := j.run(ctx, func(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
 		if typ == sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR {
@@ -41,15 +39,28 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 	if err := s.settle(ctx, cmd, status, err); err != nil {
 		return nil, err
 	}
+	return result(status, cmd.rules(), &stdout, &stderr), nil
+}
+
+// outputLimit is how many bytes of each stream a call keeps that asks for some
+// number.
+func (s *Server) outputLimit(asked int64) int {
+	if asked <= 0 {
+		return s.cfg.Limits.Output
+	}
+	return int(min(asked, int64(s.cfg.Limits.OutputMax)))
+}
+
+func result(status runtime.Status, rules []policy.Rule, stdout, stderr *keeper) *sandboxv1.ExecResult {
 	res := &sandboxv1.ExecResult{
 		ExitCode: int32(status.Code), Duration: durationpb.New(status.Duration),
 		StdoutTruncated: stdout.truncated, StderrTruncated: stderr.truncated,
 		Signal: int32(status.Signal), OomKilled: status.OOM,
-		Denials: wireDenials(status.Denials, cmd.rules()), DenialsOmitted: int64(status.More),
+		Denials: wireDenials(status.Denials, rules), DenialsOmitted: int64(status.More),
 	}
 	res.Stdout, res.StdoutBytes = text(stdout.data)
 	res.Stderr, res.StderrBytes = text(stderr.data)
-	return res, nil
+	return res
 }
 
 // settle commits what a command changed, if its sandbox is to, and says what
@@ -102,8 +113,8 @@ func (o *outputs) output(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
 	return o.send(&sandboxv1.ExecOutput{Type: typ, Data: b})
 }
 
-func (o *outputs) exit(cmd command, status runtime.Status) error {
-	return o.send(&sandboxv1.ExecOutput{Exit: wireExit(status, cmd.rules())})
+func (o *outputs) exit(status runtime.Status, rules []policy.Rule) error {
+	return o.send(&sandboxv1.ExecOutput{Exit: wireExit(status, rules)})
 }
 
 // ExecStream runs a command and sends its output as it comes.
@@ -123,5 +134,5 @@ func (s *Server) ExecStream(req *sandboxv1.ExecRequest, stream grpc.ServerStream
 	if err := s.settle(ctx, cmd, status, err); err != nil {
 		return err
 	}
-	return out.exit(cmd, status)
+	return out.exit(status, cmd.rules())
 }

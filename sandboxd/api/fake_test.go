@@ -28,6 +28,7 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/ingest"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
+	"github.com/agentfense/agentfense/sandboxd/session"
 	"github.com/agentfense/agentfense/sandboxd/store"
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 )
@@ -217,7 +218,8 @@ func newFixture(t *testing.T, change ...func(*Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Sandboxes: reg, Store: st, Ingester: ingest.New(st), Version: "test", Log: log}
+	sessions := &session.Registry{}
+	cfg := Config{Sandboxes: reg, Sessions: sessions, Store: st, Ingester: ingest.New(st), Version: "test", Log: log}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -234,6 +236,7 @@ func newFixture(t *testing.T, change ...func(*Config)) *fixture {
 			if err := reg.Close(); err != nil {
 				t.Error(err)
 			}
+			sessions.Close()
 		}, time.Second)
 		if err := errors.Join(<-served, st.Close()); err != nil {
 			t.Error(err)

@@ -60,7 +60,7 @@ func (s *Server) ExecInteractive(stream grpc.BidiStreamingServer[sandboxv1.ExecI
 	if err := s.settle(ctx, cmd, status, err); err != nil {
 		return err
 	}
-	return out.exit(cmd, status)
+	return out.exit(status, cmd.rules())
 }
 
 // feedFrom writes chunks to the command until there are no more, or the

@@ -50,6 +50,9 @@ const (
 	ReasonCommandEnded         = "COMMAND_ENDED"          // sandbox_id, process_id
 	ReasonTakenOver            = "TAKEN_OVER"             // process_id
 
+	// Sessions.
+	ReasonSessionClosed = "SESSION_CLOSED" // session_id, sandbox_id
+
 	// Commits.
 	ReasonCommitConflict    = "COMMIT_CONFLICT"    // paths, count, sandbox_id, codebase_id
 	ReasonDiscardImpossible = "DISCARD_IMPOSSIBLE" // path, sandbox_id

@@ -17,14 +17,17 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/ingest"
 	"github.com/agentfense/agentfense/sandboxd/process"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
+	"github.com/agentfense/agentfense/sandboxd/session"
 	"github.com/agentfense/agentfense/sandboxd/store"
 )
 
 // Config is what a server works with.
 type Config struct {
 	Sandboxes *sandbox.Registry
-	Store     *store.Store
-	Ingester  *ingest.Ingester
+	// Sessions is closed by whoever made it, after the sandboxes.
+	Sessions *session.Registry
+	Store    *store.Store
+	Ingester *ingest.Ingester
 	// AdminGroup is the group whose members may use everybody's sandboxes and
 	// codebases, as root may; nil means root only.
 	AdminGroup *uint32

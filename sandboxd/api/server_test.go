@@ -215,17 +215,6 @@ func TestLimitIsNamed(t *testing.T) {
 	}
 }
 
-func TestSessionsAreNotThereYet(t *testing.T) {
-	f := newFixture(t)
-	_, err := f.CreateSession(ctxOf(t), &sandboxv1.CreateSessionRequest{SandboxId: "x"})
-	wantError(t, err, codes.Unimplemented, ReasonNotImplemented)
-	stream, err := f.SessionExecStream(ctxOf(t), &sandboxv1.SessionExecRequest{})
-	if err == nil {
-		_, err = stream.Recv()
-	}
-	wantError(t, err, codes.Unimplemented, ReasonNotImplemented)
-}
-
 func TestInfoAndHealth(t *testing.T) {
 	f := newFixture(t)
 	f.sandbox()

@@ -26,6 +26,7 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/ingest"
 	"github.com/agentfense/agentfense/sandboxd/runtime/native"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
+	"github.com/agentfense/agentfense/sandboxd/session"
 	"github.com/agentfense/agentfense/sandboxd/store"
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 	"github.com/agentfense/agentfense/sandboxd/view"
@@ -74,6 +75,7 @@ type daemon struct {
 	recorder  sandbox.Recorder
 	losses    []host.Loss
 	sandboxes *sandbox.Registry
+	sessions  session.Registry
 	server    *api.Server
 	socket    *socket
 
@@ -238,13 +240,14 @@ func (d *daemon) openSandboxes() (err error) {
 	})
 	if err == nil {
 		d.onClose(d.sandboxes.Close)
+		d.onClose(func() error { d.sessions.Close(); return nil })
 	}
 	return err
 }
 
 func (d *daemon) openServer() error {
 	cfg := api.Config{
-		Sandboxes: d.sandboxes, Store: d.store, Ingester: ingest.New(d.store),
+		Sandboxes: d.sandboxes, Sessions: &d.sessions, Store: d.store, Ingester: ingest.New(d.store),
 		Version: d.opt.Version, Losses: d.losses, Log: d.opt.Log,
 	}
 	if d.opt.AdminGroup != "" {
