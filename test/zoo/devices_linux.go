@@ -21,7 +21,7 @@ func deviceProbes() []probe {
 	for name, path := range map[string]string{
 		"mem": "/dev/mem", "port": "/dev/port", "kmsg": "/dev/kmsg", "fuse": "/dev/fuse", "tun": "/dev/net/tun", "loop": "/dev/loop-control",
 		"kvm": "/dev/kvm", "console": "/dev/console", "userfaultfd": "/dev/userfaultfd", "snapshot": "/dev/snapshot", "vsock": "/dev/vsock",
-		"terminal": "/dev/tty0", "watchdog": "/dev/watchdog", "hwrng": "/dev/hwrng", "nvram": "/dev/nvram",
+		"terminal": "/dev/tty0", "watchdog": "/dev/watchdog", "nvram": "/dev/nvram",
 	} {
 		all = append(all, probe{"kernel/device-" + name, openAny(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY)})
 	}

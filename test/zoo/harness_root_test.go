@@ -35,7 +35,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	bin = dir
-	for name, cgo := range map[string]string{"cmd/sandboxd": "1", "cmd/agentfense-view": "0", "cmd/agentfense-worker": "0", "test/zoo": "0"} {
+	for name, cgo := range map[string]string{"cmd/sandboxd": "1", "cmd/agentfense-view": "0", "cmd/agentfense-worker": "0", "test/zoo": "0", "test/zoo/rogue": "0"} {
 		c := exec.Command("go", "build", "-o", filepath.Join(dir, filepath.Base(name)), "github.com/agentfense/agentfense/"+name)
 		c.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 		if out, err := c.CombinedOutput(); err != nil {

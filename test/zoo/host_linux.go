@@ -84,7 +84,7 @@ func outsideProbes() []probe {
 			return judge(os.WriteFile(filepath.Join(w.tools, "zoo-new"), nil, 0o600), "wrote to %s", w.tools)
 		}},
 		{"host/change-toolchain", func(w *world) answer {
-			return judge(unix.Chmod(filepath.Join(w.tools, "zoo-setuid"), 0o777), "changed %s", w.tools)
+			return judge(unix.Chmod(filepath.Join(w.tools, "zoo-setuid"), 0o4755), "changed %s", w.tools)
 		}},
 		{"host/names-in-mounts", namesInMounts},
 		{"host/names-in-process", namesInProcess},

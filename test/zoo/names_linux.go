@@ -147,12 +147,7 @@ func symlinks(*world) answer {
 	})
 }
 
-func linksOfCodebase(w *world) answer {
-	if w.unconfined() {
-		if err := os.WriteFile("/etc/shadow", []byte(hostMark), 0o600); err != nil {
-			return broken("%v", err)
-		}
-	}
+func linksOfCodebase(*world) answer {
 	links := []string{"link-to-secret", "link-to-vault/inner.txt", "output/link-to-veiled"}
 	a := each(links, func(p string) answer { return steal(in(p)) })
 	if a.verdict != Blocked {

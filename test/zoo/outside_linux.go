@@ -189,6 +189,14 @@ func machineOutside() (*outside, error) {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(tools, 0o755), os.MkdirAll(workspace, 0o755)); err != nil {
 		return nil, err
 	}
+	if err := unix.Sethostname([]byte("zoo-machine")); err != nil {
+		return nil, err
+	}
+	for _, path := range []string{"/etc/shadow", "/etc/machine-id"} {
+		if err := os.WriteFile(path, []byte(hostMark), 0o600); err != nil {
+			return nil, err
+		}
+	}
 	// A mount whose source shows.
 	if err := unix.Mount(dir, dir, "", unix.MS_BIND, ""); err != nil {
 		return nil, err

@@ -44,9 +44,9 @@ func procProbes() []probe {
 		{"proc/page-counts", readAny("/proc/kpagecount")},
 		{"proc/irq-affinity", openAny("/proc/irq/default_smp_affinity", unix.O_WRONLY)},
 		{"proc/pci-devices", openAny("/proc/bus/pci/devices", unix.O_WRONLY)},
-		{"proc/umount-masks", func(*world) answer {
+		{"proc/umount-masks", func(w *world) answer {
 			return each([]string{"/proc/kcore", "/proc/sys", "/proc/keys"}, func(p string) answer {
-				return judge(unix.Unmount(p, unix.MNT_DETACH), "unmounted %s", p)
+				return gated(w, unix.Unmount(p, unix.MNT_DETACH))
 			})
 		}},
 		{"proc/sysfs", openAny("/sys/kernel/uevent_helper", unix.O_WRONLY)},
@@ -132,7 +132,7 @@ func openAny(path string, flags int) func(*world) answer {
 
 // absent judges, but for what the kernel of an unconfined machine lacks.
 func absent(w *world, path string, err error) answer {
-	if w != nil && w.unconfined() && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO)) {
+	if w != nil && w.unconfined() && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENOSYS)) {
 		return none("the machine has no %s", path)
 	}
 	return judge(err, "opened %s", path)

@@ -60,9 +60,10 @@ func traced(request int) func(pid int) error {
 	return func(pid int) error {
 		lockThread()
 		err := rawCall(unix.SYS_PTRACE, uintptr(request), uintptr(pid), 0, 0)
-		if err == nil {
-			_, _ = unix.Wait4(pid, nil, unix.WNOHANG|unix.WALL, nil)
+		if err == nil && request == unix.PTRACE_ATTACH { // or it would stay stopped
+			_, _ = unix.Wait4(pid, nil, unix.WALL, nil)
 			_ = rawCall(unix.SYS_PTRACE, unix.PTRACE_DETACH, uintptr(pid), 0, 0)
+			_ = unix.Kill(pid, unix.SIGCONT)
 		}
 		return err
 	}

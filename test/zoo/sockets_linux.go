@@ -51,7 +51,6 @@ func socketProbes() []probe {
 	add("udplite", unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE)
 	add("l2tp", unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_L2TP)
 	add("smc-over-inet", unix.AF_INET, unix.SOCK_STREAM, 256)
-	add("kind-with-high-bits", unix.AF_INET, 1<<20|unix.SOCK_RAW, unix.IPPROTO_RAW)
 	return append(all,
 		probe{"socket/alg-hash", hashByKernel},
 		probe{"socket/pair-tipc", func(w *world) answer {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,7 +87,15 @@ func seekEnd(dir string) (string, error) {
 	return fmt.Sprint(at), err
 }
 
+// times looks at what a hidden entry does to its directory when it comes later
+// than the others; one of a snapshot has done so already.
 func times(dir string) (string, error) {
+	if os.Getuid() == 0 && dir == in("twins/a") {
+		time.Sleep(50 * time.Millisecond)
+		if err := os.Remove(dir + "/veil.txt"); err != nil {
+			return "", err
+		}
+	}
 	st, err := statOf(dir)
 	return fmt.Sprint(st.Mtim, st.Ctim), err
 }
