@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -34,16 +35,16 @@ func procProbes() []probe {
 		{"proc/uid-map", uidMap},
 		{"proc/kernel-settings", func(*world) answer { return each(settings, openSetting) }},
 		{"proc/core-pattern", func(*world) answer { return writeTo("/proc/sys/kernel/core_pattern", "|/bin/false") }},
-		{"proc/modprobe-path", func(*world) answer { return writeTo("/proc/sys/kernel/modprobe", "/bin/false") }},
-		{"proc/sysrq", sysrq},
-		{"proc/kcore", readAny("/proc/kcore")},
-		{"proc/kallsyms", kallsyms},
-		{"proc/kmsg", kernelLog},
-		{"proc/keys", readAny("/proc/keys")},
-		{"proc/timer-list", readAny("/proc/timer_list")},
-		{"proc/page-counts", readAny("/proc/kpagecount")},
-		{"proc/irq-affinity", openAny("/proc/irq/default_smp_affinity", unix.O_WRONLY)},
-		{"proc/pci-devices", openAny("/proc/bus/pci/devices", unix.O_WRONLY)},
+		{"proc/modprobe-path", masked(func(*world) answer { return writeTo("/proc/sys/kernel/modprobe", "/bin/false") })},
+		{"proc/sysrq", masked(sysrq)},
+		{"proc/kcore", masked(readAny("/proc/kcore"))},
+		{"proc/kallsyms", masked(kallsyms)},
+		{"proc/kmsg", masked(kernelLog)},
+		{"proc/keys", masked(readAny("/proc/keys"))},
+		{"proc/timer-list", masked(readAny("/proc/timer_list"))},
+		{"proc/page-counts", masked(readAny("/proc/kpagecount"))},
+		{"proc/irq-affinity", masked(openAny("/proc/irq/default_smp_affinity", unix.O_WRONLY))},
+		{"proc/pci-devices", masked(openAny("/proc/bus/pci/devices", unix.O_WRONLY))},
 		{"proc/umount-masks", func(w *world) answer {
 			return each([]string{"/proc/kcore", "/proc/sys", "/proc/keys"}, func(p string) answer {
 				return gated(w, unix.Unmount(p, unix.MNT_DETACH))
@@ -52,6 +53,18 @@ func procProbes() []probe {
 		{"proc/sysfs", openAny("/sys/kernel/uevent_helper", unix.O_WRONLY)},
 		{"proc/cgroup-files", cgroupFiles},
 		{"proc/own-attributes", ownAttributes},
+	}
+}
+
+// masked makes one answer of the ways in which a host may lack a file of the
+// kernel's, or a sandbox have nothing of it.
+func masked(run func(*world) answer) func(*world) answer {
+	return func(w *world) answer {
+		a := run(w)
+		if a.verdict == Blocked && slices.Contains([]string{"ENOENT", "EACCES", "EPERM", "EROFS", "ENODEV", "empty", "zeros", "own"}, a.errno) {
+			return blocked("masked")
+		}
+		return a
 	}
 }
 
@@ -209,6 +222,10 @@ func writeTo(path, text string) answer {
 		return judge(err, "")
 	}
 	defer f.Close()
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR {
+		return blocked("own") // the null device
+	}
 	_, err = f.WriteString(text)
 	if err == nil {
 		_, _ = f.WriteAt(old, 0)
@@ -239,7 +256,11 @@ var settings = []string{
 }
 
 func openSetting(path string) answer {
-	return judge(closing(unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)), "opened %s for writing", path)
+	err := closing(unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0))
+	if errors.Is(err, unix.ENOENT) {
+		return blocked("EROFS") // a kernel without it
+	}
+	return judge(err, "opened %s for writing", path)
 }
 
 // sysrq asks the kernel only for its help, which it prints.
@@ -282,8 +303,9 @@ func cgroupFiles(*world) answer {
 }
 
 // ownAttributes tries what would change what the kernel makes of this process.
-func ownAttributes(w *world) answer {
-	return each([]string{"/proc/self/attr/current", "/proc/self/attr/exec", "/proc/self/loginuid", "/proc/self/timens_offsets", "/proc/self/make-it-fail"}, func(p string) answer {
+func ownAttributes(*world) answer {
+	lockThread() // of a thread that is not its own the kernel says something else
+	return each([]string{"/proc/thread-self/attr/current", "/proc/thread-self/attr/exec", "/proc/thread-self/loginuid", "/proc/self/timens_offsets", "/proc/thread-self/make-it-fail"}, func(p string) answer {
 		f, err := os.OpenFile(p, os.O_WRONLY, 0)
 		if err != nil {
 			return judge(err, "")

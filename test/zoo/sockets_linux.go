@@ -140,6 +140,9 @@ func levelOption(level, name int) answer {
 	if name != unix.IP_TRANSPARENT && (errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOPROTOOPT)) && os.Getuid() == 0 {
 		return none("not in this kernel")
 	}
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		err = unix.EPERM // nobody has loaded it, and this one may not
+	}
 	return judge(err, "it was set")
 }
 
