@@ -22,6 +22,14 @@ type codebaseJSON struct {
 	Updated *string `json:"updated_at"`
 }
 
+func newCodebaseJSON(cb *sandboxv1.Codebase) codebaseJSON {
+	return codebaseJSON{
+		ID: cb.GetId(), Name: cb.GetName(), OwnerID: cb.GetOwnerId(),
+		Size: cb.GetSize(), Files: cb.GetFileCount(), Head: cb.GetHead(),
+		Created: timeJSON(cb.GetCreatedAt()), Updated: timeJSON(cb.GetUpdatedAt()),
+	}
+}
+
 func (a *app) codebaseCommand() *cobra.Command {
 	return group("codebase", "List and remove codebases", a.codebaseListCommand(), a.codebaseRemoveCommand())
 }
@@ -39,11 +47,7 @@ func (a *app) codebaseListCommand() *cobra.Command {
 				}
 				out := make([]codebaseJSON, len(list))
 				for i, cb := range list {
-					out[i] = codebaseJSON{
-						ID: cb.GetId(), Name: cb.GetName(), OwnerID: cb.GetOwnerId(),
-						Size: cb.GetSize(), Files: cb.GetFileCount(), Head: cb.GetHead(),
-						Created: timeJSON(cb.GetCreatedAt()), Updated: timeJSON(cb.GetUpdatedAt()),
-					}
+					out[i] = newCodebaseJSON(cb)
 				}
 				now := time.Now()
 				return a.print(out, func(t *table) {

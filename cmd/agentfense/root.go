@@ -71,7 +71,8 @@ The daemon is found at --endpoint, else at $` + endpointEnv + `, else at
 		a.runCommand(), a.execCommand(), a.shellCommand(),
 		a.spawnCommand(), a.attachCommand(), a.processesCommand(), a.killCommand(),
 		a.psCommand(), a.startCommand(), a.stopCommand(), a.rmCommand(),
-		a.diffCommand(), a.commitCommand(),
+		a.diffCommand(), a.commitCommand(), a.discardCommand(),
+		a.forkCommand(), a.snapshotCommand(), a.cpCommand(),
 		a.codebaseCommand(), a.policyCommand(),
 		a.doctorCommand(), a.infoCommand(), a.versionCommand(),
 	)
