@@ -1,8 +1,17 @@
-"""The code of the overview (python-sdk-overview.zh.md) runs as it is printed there."""
+"""The code of the overview (python-sdk-overview.zh.md) runs as it is printed there.
 
+All of it but two blocks: `pip install agentfense` needs a release, and the
+manual way that the SDK replaces is a sketch with dots in it. A block that goes
+on from the one before gets what that imported.
+"""
+
+import ast
+import contextlib
 import runpy
 import shutil
+import socket
 import textwrap
+import threading
 
 import pytest
 
@@ -26,6 +35,12 @@ def here(endpoint, tmp_path, monkeypatch):
     )
     (project / "secrets" / "token").write_text("secret")
     (project / "Makefile").write_text("test build:\n\t@echo made\n")
+    (project / "main.py").write_text("...\n")
+    (project / "backend" / "venv" / "bin").mkdir(parents=True)
+    (project / "backend" / "venv" / "bin" / "activate").write_text("VIRTUAL_ENV=venv\n")
+    (project / "backend" / "manage.py").write_text(
+        "import os, sys\nprint(sys.argv[1:], os.environ['DEBUG'], os.getcwd())\n"
+    )
     for name in ["project"] + [f"project-{i}" for i in range(10)]:
         shutil.copytree(project, tmp_path / name)
     yield tmp_path
@@ -39,7 +54,50 @@ def run(directory, code):
         code = code.replace('"python ', '"python3 ')
     script = directory / "block.py"
     script.write_text(textwrap.dedent(code))
-    return runpy.run_path(str(script))
+    return runpy.run_path(str(script), {"Sandbox": agentfense.Sandbox})
+
+
+@contextlib.contextmanager
+def forwarded(port, path):
+    """Somebody listens on a TCP port of this machine, as the text's server does.
+
+    The daemon itself takes no TCP without TLS.
+    """
+    stop = threading.Event()
+
+    def pump(source, target):
+        with contextlib.suppress(OSError):
+            for data in iter(lambda: source.recv(1 << 16), b""):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def serve():
+        while not stop.is_set():
+            with contextlib.suppress(socket.timeout):
+                near, _ = listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(path)
+                ends.extend([near, far])
+                for pair in ((near, far), (far, near)):
+                    threads.append(threading.Thread(target=pump, args=pair))
+                    threads[-1].start()
+
+    ends, threads = [], [threading.Thread(target=serve)]
+    with socket.create_server(("localhost", port)) as listener:
+        listener.settimeout(0.1)
+        threads[0].start()
+        yield
+        stop.set()
+        threads[0].join()
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in threads[1:]:
+            thread.join()
+        for end in ends:
+            end.close()
 
 
 def test_one_line(here):
@@ -99,35 +157,104 @@ def test_async(here):
     )
 
 
+LOW_LEVEL = """
+from agentfense import SandboxClient
+
+client = SandboxClient(endpoint="localhost:9000")
+
+# 创建代码库一次
+codebase = client.create_codebase(name="shared-repo", owner_id="team_A")
+
+# 手动上传文件
+client.upload_file(codebase.id, "main.py", b"...")
+
+# 从同一代码库创建多个沙盒
+sandbox1 = client.create_sandbox(codebase.id, permissions=[...])
+sandbox2 = client.create_sandbox(codebase.id, permissions=[...])
+
+# 显式生命周期
+client.start_sandbox(sandbox1.id)
+result = client.exec(sandbox1.id, command="python main.py")
+client.destroy_sandbox(sandbox1.id)
+"""
+
+
 def test_low_level(here, endpoint):
-    done = run(
-        here,
-        """
-        from agentfense import SandboxClient
-
-        client = SandboxClient(endpoint="localhost:9000")
-
-        # 创建代码库一次
-        codebase = client.create_codebase(name="shared-repo", owner_id="team_A")
-
-        # 手动上传文件
-        client.upload_file(codebase.id, "main.py", b"...")
-
-        # 从同一代码库创建多个沙盒
-        sandbox1 = client.create_sandbox(codebase.id, permissions=[...])
-        sandbox2 = client.create_sandbox(codebase.id, permissions=[...])
-
-        # 显式生命周期
-        client.start_sandbox(sandbox1.id)
-        result = client.exec(sandbox1.id, command="python main.py")
-        client.destroy_sandbox(sandbox1.id)
-        """.replace("localhost:9000", endpoint),  # no TCP listener in a daemon without TLS
-    )
-    client = done["client"]
-    client.destroy_sandbox(done["sandbox2"].id)
-    client.delete_codebase(done["codebase"].id)
-    client.close()
+    with forwarded(9000, endpoint[len("unix://") :]):
+        done = run(here, LOW_LEVEL)
+        client = done["client"]
+        client.destroy_sandbox(done["sandbox2"].id)
+        client.delete_codebase(done["codebase"].id)
+        client.close()
     assert isinstance(done["result"].exit_code, int)
+
+
+MANUAL = """
+# 手动方式:约 50 行代码,容易出错
+client = SandboxClient("localhost:9000")
+cb = client.create_codebase(...)
+for file in os.walk(...):
+    client.upload_file(cb.id, ...)
+rules = [...]  # 手动定义每个模式
+sb = client.create_sandbox(cb.id, permissions=rules)
+client.start_sandbox(sb.id)
+try:
+    result = client.exec(sb.id, cmd)
+finally:
+    client.destroy_sandbox(sb.id)
+    client.delete_codebase(cb.id)
+"""
+
+
+def test_the_manual_way_names_calls_that_there_are():
+    for node in ast.walk(ast.parse(MANUAL)):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "client":
+            assert callable(getattr(agentfense.SandboxClient, node.attr))
+
+
+def test_docker_is_a_clear_error_for_now(here):
+    """This daemon has no docker runtime; the block is right, and nothing is left behind."""
+    with pytest.raises(agentfense.NotSupportedError, match="DOCKER") as e:
+        run(
+            here,
+            """
+            from agentfense import Sandbox, RuntimeType, ResourceLimits
+
+            with Sandbox.from_local(
+                "./my-project",
+                preset="agent-safe",
+                runtime=RuntimeType.DOCKER,
+                image="python:3.11-slim",
+                resources=ResourceLimits(
+                    memory_bytes=512 * 1024 * 1024,  # 512 MB
+                    pids_limit=100,
+                ),
+            ) as sandbox:
+                result = sandbox.run("pytest", timeout=300)
+            """,
+        )
+    assert e.value.reason == "RUNTIME_UNAVAILABLE"
+
+
+SESSION = """
+with Sandbox.from_local("./my-project") as sandbox:
+    with sandbox.session() as session:
+        # 所有这些命令在同一个 shell 进程中运行
+        session.exec("cd /workspace/backend")
+        session.exec("source venv/bin/activate")
+        session.exec("export DEBUG=1")
+        result = session.exec("python manage.py test")
+        print(result.stdout)
+"""
+
+
+def test_session(here, capsys):
+    # As printed the preset is view-only, which reads neither file.
+    done = run(here, SESSION)
+    assert "Permission denied" in done["result"].stderr
+    done = run(here, SESSION.replace('"./my-project"', '"./my-project", preset="read-only"'))
+    assert capsys.readouterr().out.endswith("['test'] 1 /workspace/backend\n\n")
+    assert done["session"].status == "closed"
 
 
 def test_smallest(here, capsys):
