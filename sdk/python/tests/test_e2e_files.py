@@ -164,10 +164,6 @@ def test_a_conflict_loses_nothing(sandbox, project):
     assert (project / "main.py").read_text() == "agent\n"
 
 
-DELTA = pytest.mark.xfail(reason="the daemon does not have Discard and ForkSandbox yet")
-
-
-@DELTA
 def test_apply_after_a_commit_compares_with_the_begin(sandbox, project):
     sandbox.run("echo agent > main.py", raise_on_error=True)
     sandbox.commit()
@@ -175,16 +171,18 @@ def test_apply_after_a_commit_compares_with_the_begin(sandbox, project):
     assert (project / "main.py").read_text() == "agent\n"
 
 
-@DELTA
 def test_discard(sandbox):
     sandbox.run("echo x > main.py; echo y > new; mkdir d; echo z > d/z", raise_on_error=True)
-    assert {c.path for c in sandbox.discard(["/d", "new"])} == {"/d", "/d/z", "/new"}
+    with pytest.raises(agentfense.SandboxNotRunningError, match="stop it first") as e:
+        sandbox.discard()
+    assert e.value.current_status == "running"
+    dropped = sandbox.discard(["/d", "new"], restart=True)
+    assert {c.path for c in dropped} == {"/d", "/d/z", "/new"}
     assert [c.path for c in sandbox.diff()] == ["/main.py"]
-    sandbox.discard()
-    assert sandbox.diff() == [] and sandbox.read_file("main.py") == "print('hi')\n"
+    sandbox.stop().discard()
+    assert sandbox.start().diff() == [] and sandbox.read_file("main.py") == "print('hi')\n"
 
 
-@DELTA
 def test_snapshot_and_fork(api, sandbox):
     sandbox.run("echo x > new", raise_on_error=True)
     made = sandbox.snapshot("after")

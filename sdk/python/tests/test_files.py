@@ -106,8 +106,11 @@ def test_discard(fake, sandbox):
     assert list(fake.calls[-1].paths) == []
     sandbox.discard("/output")
     assert list(fake.calls[-1].paths) == [b"/output"]
+    fake.names.clear()
     with pytest.raises(ValueError, match="discard all"):
-        sandbox.discard([])
+        sandbox.discard([], restart=True)
+    sandbox.discard(restart=True)
+    assert fake.names == ["StopSandbox", "Discard", "StartSandbox"]
 
 
 def test_snapshot_is_a_codebase(fake, sandbox):

@@ -180,8 +180,9 @@ class _Base:
         codebase = await self._client.get_codebase(codebase_id)
         if codebase.head == self._sandbox.snapshot:
             return await self._client.list_files(codebase_id, recursive=True)
-        self._fork = (await self._client.fork_sandbox(self._sandbox.id, start=True)).id
+        self._fork = (await self._client.fork_sandbox(self._sandbox.id)).id
         await self._client.discard(self._fork)
+        await self._client.start_sandbox(self._fork)
         return await self._client.list_sandbox_files(self._fork, recursive=True)
 
     async def digest(self, path: str) -> bytes:

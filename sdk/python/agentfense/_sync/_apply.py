@@ -181,8 +181,9 @@ class _Base:
         codebase = self._client.get_codebase(codebase_id)
         if codebase.head == self._sandbox.snapshot:
             return self._client.list_files(codebase_id, recursive=True)
-        self._fork = (self._client.fork_sandbox(self._sandbox.id, start=True)).id
+        self._fork = (self._client.fork_sandbox(self._sandbox.id)).id
         self._client.discard(self._fork)
+        self._client.start_sandbox(self._fork)
         return self._client.list_sandbox_files(self._fork, recursive=True)
 
     def digest(self, path: str) -> bytes:

@@ -61,9 +61,21 @@ class SandboxChanges(SandboxObject):
         """
         return self._live().commit(self.id, paths)
 
-    def discard(self, paths: Paths = None) -> List[t.Change]:
-        """Drops the changes, or those at or below ``paths``; returns what was dropped."""
-        return self._live().discard(self.id, paths)
+    def discard(self, paths: Paths = None, *, restart: bool = False) -> List[t.Change]:
+        """Drops the changes, or those at or below ``paths``; returns what was dropped.
+
+        A running sandbox refuses, for its programs may hold what is dropped. With
+        ``restart`` it is stopped before, which ends them, and started again.
+        """
+        client = self._live()
+        if not restart:
+            return client.discard(self.id, paths)
+        _requests.chosen(paths, "discard")
+        client.stop_sandbox(self.id)
+        try:
+            return client.discard(self.id, paths)
+        finally:
+            self._info = client.start_sandbox(self.id)
 
     def snapshot(self, name: Optional[str] = None) -> t.Codebase:
         """A new codebase out of what the sandbox sees and may commit. It stays until deleted."""
