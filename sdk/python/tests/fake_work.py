@@ -85,6 +85,7 @@ class FakeProcess:
     def __init__(self, info: pr.Process, request: pr.SpawnRequest) -> None:
         self.info = info
         self.output: List[sb.ExecOutput] = []
+        self.reader: object = None
         self.changed = asyncio.Event()
         if request.exec.stdin_bytes:
             self.say(request.exec.stdin_bytes)
@@ -164,8 +165,12 @@ class Processes:
                 process.hear(message)
 
         listening = asyncio.ensure_future(listen())
+        process.reader = listening
+        process.changed.set()
         try:
             while True:
+                if process.reader is not listening:
+                    await fail(context, grpc.StatusCode.ABORTED, "another reads", "TAKEN_OVER")
                 while process.output:
                     message = process.output.pop(0)
                     yield message

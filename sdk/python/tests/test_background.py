@@ -115,6 +115,20 @@ def test_a_process_is_found_again_by_its_id(api, fake, sandbox):
             stranger.process(first.id)
 
 
+def test_the_one_that_attaches_last_reads(api, fake, sandbox):
+    first = sandbox.spawn("cat")
+    first.send_stdin("one")
+    assert first.read(5) == b"one"
+    second = sandbox.process(first.id)
+    second.send_stdin("two")
+    assert second.read(5) == b"two"
+    with pytest.raises(agentfense.SandboxError, match="another reads") as e:
+        first.read(5)
+    assert e.value.reason == "TAKEN_OVER"
+    second.close_stdin()
+    assert first.wait(5).exit_code == 0
+
+
 def test_callbacks_get_text_while_wait_reads(sandbox):
     seen = []
     process = sandbox.spawn("cat", "aä€", open_stdin=True, on_stdout=seen.append)

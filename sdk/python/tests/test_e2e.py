@@ -187,6 +187,8 @@ def test_large_output_is_cut_with_a_flag_and_a_stream_is_not(local):
     result = sandbox.run(many)
     assert result.truncated and result.exit_code == 0 and 0 < len(result.stdout) < 20_000_000
     assert sum(len(c) for c in sandbox.exec_stream(many)) == 20_000_000
+    for also in (sandbox.exec(many), sandbox.run(many, on_stderr=print)):
+        assert also.truncated and len(also.stdout) == 8 << 20
 
 
 def test_a_timeout_ends_the_command_and_its_children(local):

@@ -86,8 +86,6 @@ def place(endpoint, tmp_path):
 def test_the_blocks_of_the_guides_run(block, place, endpoint):
     done = python(["-c", block.code], place, endpoint)
     printed = done.stdout + done.stderr
-    if "NotSupportedError" in done.stderr:
-        pytest.xfail("the daemon does not have it yet")
     assert done.returncode == int(block.told.get("exits", 0)), printed
     assert block.told.get("prints", "") in printed, printed
 
@@ -99,8 +97,6 @@ EXAMPLES = sorted((ROOT / "examples" / "python").glob("*.py"))
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
 def test_the_examples_run(path, place, endpoint):
     done = python([str(path), str(place / "my-project")], place, endpoint)
-    if "NotSupportedError" in done.stderr:
-        pytest.xfail("the daemon does not have it yet")
     assert done.returncode == 0, done.stdout + done.stderr
     last = path.read_text().splitlines()[-1]
     assert last.startswith("# prints: "), "the last line says what it prints"

@@ -38,6 +38,32 @@ sys.exit(status != 0)
 """
 )
 
+FORK_ATTACHED = (
+    PATH
+    + """
+import os
+from agentfense import Sandbox, SandboxClient
+client = SandboxClient(sys.argv[1])
+made = client.create_sandbox(client.create_codebase("c").id, start=True)
+sandbox = Sandbox.connect(made.id, sys.argv[1])
+process, session = sandbox.spawn("cat"), sandbox.session()
+process.send_stdin("parent")
+assert process.read(10) == b"parent"
+session.exec("x", timeout=10)
+pid = os.fork()
+if pid == 0:
+    process.send_stdin("child")
+    ok = process.read(10) == b"child" and session.exec("x", timeout=10).stdout == "x"
+    os._exit(0 if ok else 1)
+status = os.waitpid(pid, 0)[1]
+assert session.exec("x", timeout=10).stdout == "x"
+process.detach()
+process.close_stdin()
+process.wait(10)
+sys.exit(status != 0)
+"""
+)
+
 ASYNC_FORK = (
     PATH
     + """
@@ -117,7 +143,9 @@ def endpoint(tmp_path_factory):
     shutil.rmtree(directory)
 
 
-@pytest.mark.parametrize("code", [FORK, THREADS], ids=["fork", "threads"])
+@pytest.mark.parametrize(
+    "code", [FORK, FORK_ATTACHED, THREADS], ids=["fork", "fork with a process", "threads"]
+)
 def test_in_a_process_of_its_own(endpoint, code):
     done = python(code, endpoint)
     assert (done.returncode, done.stderr) == (0, "")

@@ -238,6 +238,23 @@ def test_output_that_is_not_kept_is_not_in_the_result():
     assert reducer.result().stdout == ""
 
 
+def test_output_over_the_limit_is_dropped_with_a_flag():
+    reducer = _reduce.ExecReducer("make", limit=5)
+    assert [reducer.feed(out(data)) for data in (b"abc", b"def", b"ghi")] == [
+        b"abc",
+        b"def",
+        b"ghi",
+    ]
+    reducer.feed(out(b"12345", sb.ExecOutput.OUTPUT_TYPE_STDERR))
+    reducer.feed(sb.ExecOutput(exit=sb.ExecExit()))
+    result = reducer.result()
+    assert (result.stdout, result.stderr, result.truncated) == ("abcde", "12345", True)
+    whole = _reduce.ExecReducer("make", limit=3)
+    whole.feed(out(b"abc"))
+    whole.feed(sb.ExecOutput(exit=sb.ExecExit()))
+    assert whole.result().truncated is False
+
+
 def test_text_for_callbacks_never_cuts_a_character():
     splitter = _reduce.TextSplitter()
     data = "aä€".encode()

@@ -9,6 +9,7 @@ from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
+from .._requests import OUTPUT_LIMIT
 from .._types import Command, ExecChunk, ExecResult, command_text
 from . import _flavor
 from ._connection import AsyncConnection
@@ -112,7 +113,7 @@ async def run(
 async def _collect(
     connection: AsyncConnection, job: Job, on_stdout: Callback, on_stderr: Callback
 ) -> ExecResult:
-    reducer = ExecReducer(job.command)
+    reducer = ExecReducer(job.command, limit=OUTPUT_LIMIT)
     listeners = Listeners(on_stdout, on_stderr)
     answers = _answers(connection, job)
     try:
