@@ -24,4 +24,4 @@ with Sandbox.from_local(sys.argv[1], preset="agent-safe") as sandbox, sandbox.se
     except CommandTimeoutError as e:
         print("gave up after", e.timeout_seconds, "s")
     print("still in the environment:", session.exec("echo $VIRTUAL_ENV").stdout.strip())
-# prints: still in the environment: /output/venv
+# prints: still in the environment: /workspace/output/venv
