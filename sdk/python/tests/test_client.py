@@ -112,7 +112,10 @@ def test_life_of_a_sandbox(client):
     assert client.list_sandboxes(labels={"team": "b"}) == []
     client.destroy_sandbox(made.id)
     with pytest.raises(LookupError):
-        client.destroy_sandbox(made.id)
+        client.get_sandbox(made.id)
+    client.destroy_sandbox(made.id)
+    client.delete_codebase(codebase)
+    client.delete_codebase(codebase)
 
 
 def test_a_command_with_a_timeout_is_one_plain_call(client, fake, running):

@@ -251,3 +251,6 @@ def test_destroying_twice_is_fine(endpoint, project):
     sandbox.destroy()
     sandbox.destroy()
     again.destroy()
+    with SandboxClient() as client:
+        client.destroy_sandbox(sandbox.id)
+        client.delete_codebase(sandbox.codebase_id)

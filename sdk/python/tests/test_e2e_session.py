@@ -146,6 +146,7 @@ def test_closing_ends_what_runs_in_it(sandbox):
         raise AssertionError("it still runs")
     with SandboxClient() as client, pytest.raises(agentfense.SessionNotFoundError) as e:
         client.destroy_session(session.id)
+        client.get_session(session.id)
     assert e.value.session_id == session.id and e.value.reason == "SESSION_NOT_FOUND"
 
 

@@ -1,5 +1,6 @@
 """The client's calls about codebases."""
 
+import contextlib
 import os
 import uuid
 from typing import AsyncIterator, Iterable, List, Optional, Union
@@ -7,7 +8,7 @@ from typing import AsyncIterator, Iterable, List, Optional, Union
 from .. import _methods as methods
 from .. import _types as t
 from .. import _wire
-from .._errors import InvalidConfigurationError
+from .._errors import CodebaseNotFoundError, InvalidConfigurationError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
 from . import _flavor, _upload
@@ -67,12 +68,17 @@ class AsyncCodebaseCalls:
             request.page_token = answer.next_page_token
 
     async def delete_codebase(self, codebase_id: str) -> None:
-        """Deletes the codebase. Sandboxes made from it keep their snapshot."""
-        await self._connection.unary(
-            methods.DELETE_CODEBASE,
-            cb.DeleteCodebaseRequest(codebase_id=codebase_id),
-            About(codebase_id=codebase_id),
-        )
+        """Deletes the codebase; one that is gone is no error.
+
+        Sandboxes made from it keep their snapshot.
+        """
+        with contextlib.suppress(CodebaseNotFoundError):
+            await self._connection.unary(
+                methods.DELETE_CODEBASE,
+                cb.DeleteCodebaseRequest(codebase_id=codebase_id),
+                About(codebase_id=codebase_id),
+                again=True,
+            )
 
     async def upload_directory(
         self,

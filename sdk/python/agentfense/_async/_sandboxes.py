@@ -1,11 +1,13 @@
 """The client's calls about sandboxes."""
 
+import contextlib
 import uuid
 from typing import Dict, Iterable, List, Optional
 
 from .. import _methods as methods
 from .. import _presets, _requests, _wire
 from .. import _types as t
+from .._errors import SandboxNotFoundError
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from . import _exec
@@ -122,13 +124,15 @@ class AsyncSandboxCalls:
         return _wire.sandbox_info(answer)
 
     async def destroy_sandbox(self, sandbox_id: str) -> None:
-        """Ends the sandbox and drops its delta. One that is gone is SandboxNotFoundError."""
-        await self._connection.unary(
-            methods.DESTROY_SANDBOX,
-            sb.DestroySandboxRequest(sandbox_id=sandbox_id),
-            About(sandbox_id=sandbox_id),
-            timeout=_START,
-        )
+        """Ends the sandbox and drops its delta; one that is gone is no error."""
+        with contextlib.suppress(SandboxNotFoundError):
+            await self._connection.unary(
+                methods.DESTROY_SANDBOX,
+                sb.DestroySandboxRequest(sandbox_id=sandbox_id),
+                About(sandbox_id=sandbox_id),
+                timeout=_START,
+                again=True,
+            )
 
     async def exec(
         self,

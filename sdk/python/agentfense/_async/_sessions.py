@@ -1,11 +1,13 @@
 """The client's calls about sessions."""
 
+import contextlib
 import uuid
 from typing import Dict, List, Optional
 
 from .. import _methods as methods
 from .. import _requests, _wire, _wire_work
 from .. import _types as t
+from .._errors import SandboxNotFoundError, SessionClosedError, SessionNotFoundError
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from .._work import Session
@@ -66,12 +68,15 @@ class AsyncSessionCalls:
         return [_wire_work.session(message) for message in answer.sessions]
 
     async def destroy_session(self, session_id: str) -> None:
-        """Ends the shell and all that runs in it. One that is gone is SessionNotFoundError."""
-        await self._connection.unary(
-            methods.DESTROY_SESSION,
-            sb.DestroySessionRequest(session_id=session_id),
-            About(session_id=session_id),
-        )
+        """Ends the shell and all that runs in it; one that is gone is no error."""
+        gone = (SessionNotFoundError, SessionClosedError, SandboxNotFoundError)
+        with contextlib.suppress(*gone):
+            await self._connection.unary(
+                methods.DESTROY_SESSION,
+                sb.DestroySessionRequest(session_id=session_id),
+                About(session_id=session_id),
+                again=True,
+            )
 
     async def session_exec(
         self,

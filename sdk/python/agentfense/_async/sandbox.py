@@ -5,7 +5,7 @@ from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Typ
 
 from .. import _presets, _requests, _wire
 from .. import _types as t
-from .._errors import CodebaseNotFoundError, SandboxError, SandboxNotFoundError
+from .._errors import CodebaseNotFoundError, SandboxError
 from .._reduce import name_of
 from . import _flavor
 from ._changes import AsyncSandboxChanges
@@ -207,11 +207,9 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         if self._destroyed:
             return
         with_codebase = self._owns_codebase if delete_codebase is None else delete_codebase
-        with contextlib.suppress(SandboxNotFoundError):
-            await self._client.destroy_sandbox(self.id)
+        await self._client.destroy_sandbox(self.id)
         if with_codebase:
-            with contextlib.suppress(CodebaseNotFoundError):
-                await self._client.delete_codebase(self.codebase_id)
+            await self._client.delete_codebase(self.codebase_id)
         self._destroyed = True
         await self._client.close()
 

@@ -1,17 +1,11 @@
 """A session as an object: one shell that lives on between commands."""
 
-import contextlib
 from typing import TypeVar
 
 from .. import _types as t
 from .. import _wire
 from .._enums import SessionStatus
-from .._errors import (
-    SandboxError,
-    SandboxNotFoundError,
-    SessionClosedError,
-    SessionNotFoundError,
-)
+from .._errors import SandboxError, SessionClosedError
 from .._work import Session
 from . import _flavor
 from ._cleanup import log
@@ -97,8 +91,7 @@ class AsyncSandboxSession:
         """Ends the shell and all that runs in it; what is gone already is no error."""
         if self._closed:
             return
-        with contextlib.suppress(SessionNotFoundError, SessionClosedError, SandboxNotFoundError):
-            await self._client.destroy_session(self.id)
+        await self._client.destroy_session(self.id)
         self._closed = True
 
     def _live(self) -> None:

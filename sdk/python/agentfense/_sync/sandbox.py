@@ -6,7 +6,7 @@ from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Typ
 
 from .. import _presets, _requests, _wire
 from .. import _types as t
-from .._errors import CodebaseNotFoundError, SandboxError, SandboxNotFoundError
+from .._errors import CodebaseNotFoundError, SandboxError
 from .._reduce import name_of
 from . import _flavor
 from ._changes import SandboxChanges
@@ -208,11 +208,9 @@ class Sandbox(SandboxCommands, SandboxChanges):
         if self._destroyed:
             return
         with_codebase = self._owns_codebase if delete_codebase is None else delete_codebase
-        with contextlib.suppress(SandboxNotFoundError):
-            self._client.destroy_sandbox(self.id)
+        self._client.destroy_sandbox(self.id)
         if with_codebase:
-            with contextlib.suppress(CodebaseNotFoundError):
-                self._client.delete_codebase(self.codebase_id)
+            self._client.delete_codebase(self.codebase_id)
         self._destroyed = True
         self._client.close()
 
