@@ -21,6 +21,8 @@ func help(task string) (int, error) {
 	case "wait":
 		_, err := io.Copy(io.Discard, os.Stdin)
 		return 0, err
+	case "neighbour":
+		return 0, neighbour()
 	case "crash":
 		limit := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 		if unix.Setrlimit(unix.RLIMIT_CORE, &limit) != nil {

@@ -76,6 +76,9 @@ func run(args []string) (int, error) {
 	if err := flags.Parse(args); err != nil {
 		return 2, err
 	}
+	if flags.NArg() > 0 { // what follows would be lost: -probe, and with it the end of recursion
+		return 2, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
 	if *helper != "" {
 		return help(*helper)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -34,7 +35,7 @@ const farPID = 20000
 // things. The victim runs as uid.
 func newOutside(dir, tools, program string, uid uint32) (*outside, error) {
 	o := &outside{dir: dir, tools: tools, abstract: "zoo-" + strconv.Itoa(os.Getpid()), key: 0x5a000000 | os.Getpid()}
-	for _, step := range []func() error{o.files, func() error { return o.programs(program) }, o.sockets, o.memory, func() error { return o.startVictim(uid) }} {
+	for _, step := range []func() error{o.files, func() error { return o.programs(program) }, o.sockets, o.memory, o.queue, func() error { return o.startVictim(uid) }} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, o.close())
 		}
@@ -43,8 +44,12 @@ func newOutside(dir, tools, program string, uid uint32) (*outside, error) {
 }
 
 func (o *outside) args() []string {
+	victim := 0
+	if o.victim != nil {
+		victim = o.victim.Process.Pid
+	}
 	return []string{
-		"-host-file", o.dir + "/file", "-host-name", o.hostName, "-victim", strconv.Itoa(o.victim.Process.Pid), "-abstract", o.abstract,
+		"-host-file", o.dir + "/file", "-host-name", o.hostName, "-victim", strconv.Itoa(victim), "-abstract", o.abstract,
 		"-socket", o.dir + "/zoo.sock", "-tcp", o.tcp, "-shm", strconv.Itoa(o.key), "-tools", o.tools,
 	}
 }
@@ -151,6 +156,10 @@ func (o *outside) memory() error {
 		return err
 	}
 	o.remove = append(o.remove, func() error { return rawCall(unix.SYS_SHMCTL, id, unix.IPC_RMID, 0) })
+	return nil
+}
+
+func (o *outside) queue() error {
 	name := "zoo-" + o.abstract
 	if err := rawCall(unix.SYS_MQ_OPEN, newArena().text(name), unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o666, 0); err != nil {
 		return err
@@ -202,4 +211,23 @@ func machineOutside() (*outside, error) {
 		return nil, err
 	}
 	return newOutside(dir, tools, "/proc/self/exe", 4000)
+}
+
+// neighbour makes, inside a sandbox, what another one is to reach, says with
+// which arguments zoo would find it, and waits for the end of its input.
+// It has no message queue: Landlock lets no sandbox open one.
+func neighbour() error {
+	dir := "/tmp/neighbour"
+	if err := os.MkdirAll(dir+"/tools", 0o777); err != nil {
+		return err
+	}
+	o := &outside{dir: dir, tools: dir + "/tools", abstract: "zoo-neighbour", key: 0x5a000001}
+	for _, step := range []func() error{o.files, o.sockets, o.memory} {
+		if err := step(); err != nil {
+			return errors.Join(err, o.close())
+		}
+	}
+	fmt.Println(strings.Join(o.args(), " "))
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, o.close())
 }
