@@ -75,8 +75,13 @@ func TestSeccompGroupsCanBeAskedFor(t *testing.T) {
 	}
 }
 
-// hideController makes a hierarchy of cgroup v1 disappear, or fails on v2.
-func hideController(name string) string { return "umount /sys/fs/cgroup/" + name }
+// hideController makes the kernel seem to lack a cgroup controller.
+func hideController(name string) string {
+	return `umount /sys/fs/cgroup/` + name + ` 2>/dev/null || {
+		f=$(mktemp) && sed 's/\<` + name + `\>//' /sys/fs/cgroup/cgroup.controllers > $f &&
+		mount --bind $f /sys/fs/cgroup/cgroup.controllers && rm $f
+	}`
+}
 
 func TestALimitThatCannotBeEnforcedIsRefused(t *testing.T) {
 	b := newBoxAfter(t, hideController("memory"))

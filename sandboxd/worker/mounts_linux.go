@@ -13,7 +13,7 @@ import (
 const MaxTerminals = 256
 
 const (
-	tmpInodes = 1 << 20
+	tmpInodes = 1 << 18
 	// overlayOptions make the delta plain: no redirects, no metadata-only
 	// copies, one device number, and no sync of a delta that ends with the
 	// sandbox anyway.
