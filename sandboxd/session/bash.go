@@ -18,7 +18,8 @@ import (
 // not go with exec where that redirects.
 type bash struct{}
 
-const bashSetup = `exec 250<&0
+const bashSetup = `set +o posix
+exec 250<&0
 __af_d() {
 builtin local m=0
 case $2 in *[xv]*) builtin set +xv;; esac

@@ -160,16 +160,25 @@ func parseReport(text string) (r report, err error) {
 	}
 	switch {
 	case len(fields) > 0 && fields[0] == "d":
-		r.seq, r.code, r.mark = uint32(number(1, 32)), int(number(2, 8)), uint32(number(3, 32))
+		r.seq, r.code, r.mark = uint32(number(1, 32)), exitCode(number(2, 16)), uint32(number(3, 32))
 		if len(fields) > 4 {
 			r.flags = fields[4]
 		}
 	case len(fields) > 0 && fields[0] == "r":
-		r.code, r.revived = int(number(1, 8)), true
+		r.code, r.revived = exitCode(number(1, 16)), true
 	default:
 		err = errProtocol
 	}
 	return r, err
+}
+
+// exitCode returns a code as other shells have it: ksh adds 256, not 128, to
+// the number of a signal.
+func exitCode(n uint64) int {
+	if n > 0xff {
+		return 0x80 | int(n&0x7f)
+	}
+	return int(n)
 }
 
 // gone reports whether an error means that the shell has closed its end.

@@ -37,7 +37,7 @@ var dialects = map[string]dialect{
 	"bash": bash{},
 	"sh":   posix{},
 	"dash": posix{},
-	"ksh":  posix{},
+	"ksh":  posix{echo: "/bin/echo"},
 	"zsh":  posix{options: []string{"-f", "-o", "posixbuiltins"}},
 }
 

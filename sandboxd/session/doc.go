@@ -24,5 +24,6 @@
 //	bash       state survives errexit, nounset errors and interrupts: the shell
 //	           describes it, executes itself anew and gets it back
 //	sh, dash   errors and interrupts are caught in place; errexit ends it
-//	ksh, zsh   as sh, but an interrupt ends it too where signal 64 has no trap
+//	ksh, zsh   as sh, but more errors end it, and an interrupt too where signal
+//	           64 has no trap
 package session

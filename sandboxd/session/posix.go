@@ -1,6 +1,9 @@
 package session
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // posix is what a POSIX shell understands. "command eval" catches the errors
 // that would end it, and so those that the trap for the interrupt makes on
@@ -8,10 +11,15 @@ import "strconv"
 // "command eval" catches those that come when the command has just ended. The
 // socket is the script itself, and while a command runs it is closed to what
 // the command starts.
-type posix struct{ options []string }
+type posix struct {
+	options []string
+	// echo writes reports; empty means the shell's own. That of ksh does not
+	// write to a standard input that is a socket.
+	echo string
+}
 
 const posixSetup = `__af_r() { return "$1"; }
-trap '{ case $__af_b in 1) : "${__af_i?}";; esac; } 2>/dev/null' 64 2>/dev/null
+command trap '{ case $__af_b in 1) : "${__af_i?}";; esac; } 2>/dev/null' 64 2>/dev/null
 `
 
 func (p posix) argv(shell string) []string {
@@ -20,10 +28,10 @@ func (p posix) argv(shell string) []string {
 
 func (p posix) setup(key string, seq uint32) string { return posixSetup + p.probe(key, seq) }
 
-func (posix) report(key, code string, seq uint32) string {
-	return `{ __af_b= __af_s=` + code + ` __af_f=$-; set +xv; ` +
+func (p posix) report(key, code string, seq uint32) string {
+	return `{ __af_b= __af_s=` + code + ` __af_f=$-${BASH_VERSION:+@}; set +xv; ` +
 		`IFS=' ' command read -r __af_m __af_m __af_m __af_m __af_m </proc/loadavg || __af_m=0; ` +
-		`command echo "
+		cmp.Or(p.echo, "command echo") + ` "
 ` + key + ` d ` + strconv.FormatUint(uint64(seq), 10) + ` $__af_s $__af_m $__af_f" >&0; } 2>/dev/null` + "\n"
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,7 +118,7 @@ func (sh *shell) greet(ctx context.Context) error {
 	if _, ok := sh.dialect.(posix); ok && err == nil && isBash(r) {
 		sh.dialect = bash{}
 		sh.seq++
-		_, err = sh.tell(ctx, "set +o posix\n"+sh.dialect.setup(sh.channel.key, sh.seq))
+		_, err = sh.tell(ctx, sh.dialect.setup(sh.channel.key, sh.seq))
 	}
 	switch {
 	case err == nil:
@@ -198,15 +199,9 @@ func (sh *shell) interrupt(began time.Duration, mark uint32) error {
 	return err
 }
 
-// isBash tells bash by its flags B or h, which no other sh has.
-func isBash(r report) bool {
-	for _, flag := range r.flags {
-		if flag == 'B' {
-			return true
-		}
-	}
-	return false
-}
+// isBash tells bash under another name: it has a version, and flags that no sh
+// has which only inherited the variable.
+func isBash(r report) bool { return strings.HasSuffix(r.flags, "@") && strings.Contains(r.flags, "B") }
 
 // rest returns when all that was written until now has reached the sinks.
 func (sh *shell) rest() {
