@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -121,5 +123,39 @@ func TestNoSandboxGoesWithoutPidsLimitUnasked(t *testing.T) {
 	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: cb, AcceptLosses: []string{"pids-limit"}})
 	if got := b.run(sb, "echo alive"); got != "alive\n" {
 		t.Errorf("the sandbox said %q", got)
+	}
+}
+
+// TestWhatTheKernelLacksIsNotForgotten runs the daemon as on kernels without
+// Landlock and without seccomp.
+func TestWhatTheKernelLacksIsNotForgotten(t *testing.T) {
+	without := filepath.Join(t.TempDir(), "without")
+	if out, err := exec.Command("gcc", "-static", "-O1", "-Wall", "-Werror", "-o", without, "testdata/without.c").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build: %v\n%s", err, out)
+	}
+	for loss, look := range map[string]string{"landlock": "echo x > a", "seccomp": "grep -q 'Seccomp_filters:.1$' /proc/self/status && echo x > a"} {
+		t.Run(loss, func(t *testing.T) {
+			b := &box{T: t, dir: t.TempDir(), prefix: []string{without, loss}}
+			b.start()
+			t.Cleanup(b.stop)
+			cb := b.codebase(map[string]string{"a": "a"})
+			req := &sandboxv1.CreateSandboxRequest{CodebaseId: cb, Start: true, Permissions: []*sandboxv1.PermissionRule{rule("**/*", read)}}
+			_, err := b.CreateSandbox(ctxOf(t), req)
+			if got := wantError(t, err, codes.FailedPrecondition, "LOSS_NOT_ACCEPTED").GetMetadata()["loss"]; got != loss {
+				t.Errorf("the error is about %q", got)
+			}
+			req.AcceptLosses = []string{loss}
+			sb, err := b.CreateSandbox(ctxOf(t), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(lossNames(sb.GetLosses()), loss) {
+				t.Errorf("the sandbox shows the losses %q", lossNames(sb.GetLosses()))
+			}
+			// What is left still holds.
+			if out := b.tell(sb.GetId(), look); !strings.Contains(out, "Read-only file system") {
+				t.Errorf("writing to a file that can be read said %q", out)
+			}
+		})
 	}
 }

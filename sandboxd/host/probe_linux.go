@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/agentfense/agentfense/landlock/seccomp/install"
 )
 
 // CgroupRoot is where every distribution mounts cgroups.
@@ -58,16 +59,7 @@ func cgroupsAt(root string) Cgroups {
 }
 
 // HaveSeccomp reports whether filters can be loaded that refuse and kill.
-func HaveSeccomp() bool {
-	const getActionAvail = 2
-	for _, action := range []uint32{unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ERRNO, unix.SECCOMP_RET_ALLOW} {
-		_, _, errno := unix.Syscall(unix.SYS_SECCOMP, getActionAvail, 0, uintptr(unsafe.Pointer(&action)))
-		if errno != 0 {
-			return false
-		}
-	}
-	return true
-}
+func HaveSeccomp() bool { return install.Have() }
 
 // HaveFUSE returns why the fuse device cannot be used, or nil. To somebody who
 // may not open it, a device that is there counts.

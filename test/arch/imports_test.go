@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"sandboxd/view/handover":  {"policy", "sandboxd/store/tree"},
 	"sandboxd/view/process":   {"policy", "fuse", "landlock/...", "sandboxd/store/tree", "sandboxd/view/handover"},
 	"sandboxd/runtime":        {"policy"},
-	"sandboxd/host":           {"landlock"},
+	"sandboxd/host":           {"landlock/..."},
 	"sandboxd/disk":           {"sandboxd/host"},
 	"sandboxd/cgroup":         {"sandboxd/host", "sandboxd/runtime"},
 	"sandboxd/runtime/native": {"policy", "delta", "landlock/...", "sandboxd/host", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},

@@ -18,8 +18,20 @@ const (
 	instructionSize = 8
 	maxInstructions = 4096
 
-	setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
+	setModeFilter  = 1 // SECCOMP_SET_MODE_FILTER
+	getActionAvail = 2 // SECCOMP_GET_ACTION_AVAIL
 )
+
+// Have reports whether the kernel takes filters that allow, refuse and kill.
+func Have() bool {
+	for _, action := range []uint32{unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ERRNO, unix.SECCOMP_RET_ALLOW} {
+		_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, getActionAvail, 0, uintptr(unsafe.Pointer(&action)))
+		if errno != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // Thread confines the calling thread, and all that it will fork or execute, by
 // a program. It cannot be undone. The goroutine must be locked to its thread,
