@@ -63,6 +63,7 @@ func (i *Instance) Exec(ctx context.Context, c runtime.Command) (_ runtime.Proce
 	if err != nil {
 		return nil, err
 	}
+	p.limit(c.Timeout) // it may keep the worker from saying that it runs
 	select {
 	case err = <-p.started:
 		if err != nil {
@@ -72,7 +73,7 @@ func (i *Instance) Exec(ctx context.Context, c runtime.Command) (_ runtime.Proce
 		_ = i.link.send(&worker.Kill{ID: id}) // runs on, at worst, until the sandbox ends
 		return nil, ctx.Err()
 	}
-	p.limit(c.Timeout)
+	p.relimit(c.Timeout)
 	return p, nil
 }
 
@@ -109,6 +110,15 @@ func (p *Process) limit(d time.Duration) {
 	})
 }
 
+// relimit makes the timeout count from now on.
+func (p *Process) relimit(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.timer != nil && !p.over && !p.timedOut {
+		p.timer.Reset(d)
+	}
+}
+
 func (p *Process) receive(m worker.Message, files []*os.File) (bool, error) {
 	if len(files) > 0 {
 		return false, errors.New("file in answer to a command")
@@ -119,7 +129,9 @@ func (p *Process) receive(m worker.Message, files []*os.File) (bool, error) {
 			return false, errors.New("command started twice")
 		}
 		if m.Errno != 0 {
-			p.started <- &runtime.ExecError{Op: m.Op, Path: m.Path, Errno: syscall.Errno(m.Errno)}
+			err := &runtime.ExecError{Op: m.Op, Path: m.Path, Errno: syscall.Errno(m.Errno)}
+			p.started <- err
+			p.finish(runtime.Status{}, err)
 			return false, nil
 		}
 		if m.PID == 0 {
