@@ -92,6 +92,7 @@ func TestOwnersAreApart(t *testing.T) {
 	if len(uids) != 2 {
 		t.Errorf("uids in the sandboxes are %v", uids)
 	}
+	process := alice.spawn(&sandboxv1.SpawnRequest{Exec: &sandboxv1.ExecRequest{SandboxId: sb, Command: "sleep 100"}})
 	ctx := ctxOf(t)
 	for name, call := range map[string]func(who *box) error{
 		"get": func(who *box) error {
@@ -113,6 +114,32 @@ func TestOwnersAreApart(t *testing.T) {
 			defer cancel()
 			stream, err := who.WatchFiles(ctx, &sandboxv1.WatchFilesRequest{SandboxId: sb})
 			if err == nil {
+				_, err = stream.Recv()
+			}
+			return err
+		},
+		"process": func(who *box) error {
+			_, err := who.processes().GetProcess(ctx, &sandboxv1.GetProcessRequest{ProcessId: process})
+			return err
+		},
+		"processes": func(who *box) error {
+			_, err := who.processes().ListProcesses(ctx, &sandboxv1.ListProcessesRequest{SandboxId: sb})
+			return err
+		},
+		"spawn": func(who *box) error {
+			_, err := who.processes().Spawn(ctx, &sandboxv1.SpawnRequest{Exec: &sandboxv1.ExecRequest{SandboxId: sb, Command: "true"}})
+			return err
+		},
+		"signal": func(who *box) error {
+			_, err := who.processes().SignalProcess(ctx, &sandboxv1.SignalProcessRequest{ProcessId: process, Signal: 18})
+			return err
+		},
+		"attach": func(who *box) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			stream, err := who.processes().Attach(ctx)
+			if err == nil {
+				stream.Send(&sandboxv1.AttachInput{Step: &sandboxv1.AttachInput_Attach{Attach: &sandboxv1.AttachRequest{ProcessId: process}}})
 				_, err = stream.Recv()
 			}
 			return err

@@ -123,8 +123,10 @@ func control(file *os.File, f func(fd int) error) error {
 	if err != nil {
 		return err
 	}
-	cerr := raw.Control(func(fd uintptr) { err = f(int(fd)) })
-	return errors.Join(cerr, err)
+	if raw.Control(func(fd uintptr) { err = f(int(fd)) }) != nil {
+		return os.ErrClosed // the only reason that it has, under another name
+	}
+	return err
 }
 
 // hangUp lets go of the near side.

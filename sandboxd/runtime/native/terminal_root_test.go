@@ -181,6 +181,23 @@ func TestTerminalNeverHoldsTheDaemon(t *testing.T) {
 	}
 }
 
+func TestTerminalThatIsGone(t *testing.T) {
+	i := newBox(t).start(policy.Plan{}, runtime.Limits{})
+	p := onTerminal(t, i, "true")
+	all(t, p)
+	p.Terminal().Close()
+	if err := p.Terminal().Resize(runtime.Size{Cols: 1, Rows: 1}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Resize() = %v", err)
+	}
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"true"}, Terminal: &runtime.Size{}})
+	if !errors.Is(err, runtime.ErrEnded) {
+		t.Errorf("Exec() = %v", err)
+	}
+}
+
 func TestTerminalsAreBounded(t *testing.T) {
 	i := newBox(t).start(policy.Plan{}, runtime.Limits{})
 	p := onTerminal(t, i, "python3 -c 'import os,time\nheld=[]\ntry:\n while True: held.append(os.openpty())\nexcept OSError as e: print(len(held), e.errno, flush=True)\ntime.sleep(100)'")
