@@ -38,6 +38,7 @@ func TestSessionEndsWithItsShell(t *testing.T) {
 		"exec of a reader":    {both, want{command: "exec cat", code: 0}, 0, "the shell has exited with code 0"},
 		"a trap for EXIT":     {both, want{command: "trap 'echo trapped' EXIT; exit 8", stdout: "trapped\n", code: 8}, 0, "the shell has exited with code 8"},
 		"SIGKILL":             {both, want{command: "kill -9 $$; sleep 5", code: 137}, 9, "the shell was ended by signal 9"},
+		"SIGTERM":             {both, want{command: "kill $$; sleep 5", code: 143}, 15, "the shell was ended by signal 15"},
 		"set -e in sh":        {both[1:], want{command: "set -e; false; echo no", code: 1}, 0, "the shell has exited with code 1"},
 	} {
 		for _, shell := range tt.shells {

@@ -145,8 +145,12 @@ type Process interface {
 	Wait(ctx context.Context) (Status, error)
 }
 
-// Interrupter is a Process that can be interrupted.
+// Interrupter is a Process that can be interrupted, and so outlives what it is
+// asked to do.
 type Interrupter interface {
+	// OOMKills counts how often the memory limit has killed a process of the
+	// sandbox; 0 where that is not known.
+	OOMKills() uint64
 	// Interrupt does what i says and returns when it is done, or the command
 	// has ended.
 	Interrupt(ctx context.Context, i Interruption) error

@@ -14,6 +14,8 @@ import (
 //	251, 252, 253  standard output, error and input between commands: one that
 //	               is interrupted may have redirected them for a loop
 //
+// An EXIT trap that finds the status 0 runs for a signal, for no error has that.
+//
 // Everything is called by "builtin", for functions may have any name. It does
 // not go with exec where that redirects.
 type bash struct{}
@@ -31,7 +33,7 @@ __af_r() { builtin return "$1"; }
 exit() { __af_q=$?; builtin exit "${@:-$__af_q}"; }
 __af_x() {
 __af_s=$?
-[[ $1 = e && -v __af_q ]] && builtin return "$__af_s"
+[[ $1 = e && ( -v __af_q || $__af_s = 0 ) ]] && builtin return "$__af_s"
 builtin set +xv
 {
 builtin printf '\nKEY r %d\n' "$__af_s"

@@ -64,6 +64,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	sh.attach(sink, cancel)
 	began, start := bootTime(), time.Now()
 	mark := sh.last.mark
+	sh.kills = sh.oomKills()
 	denials := s.run.Record()
 	defer denials()
 	sh.seq++
@@ -76,7 +77,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	case err == nil:
 		sh.last.code = code
 		sh.rest()
-		status := runtime.Status{Code: code, Duration: time.Since(start)}
+		status := runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
 		status.Denials, status.More = denials()
 		answers <- answer{status, failure(ctx)}
 	case s.life.Err() != nil:
@@ -88,7 +89,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 			sh.rest()
 		}
 		status := sh.status
-		status.Duration = time.Since(start)
+		status.Duration, status.OOM = time.Since(start), sh.outOfMemory()
 		status.Denials, status.More = denials()
 		answers <- answer{status, sh.failed}
 	case ctx.Err() != nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/agentfense/agentfense/sandboxd/runtime"
@@ -80,7 +81,7 @@ func (sh *shell) epitaph() string {
 		return "the sandbox has stopped"
 	case sh.failed != nil:
 		return sh.failed.Error()
-	case sh.status.OOM && sh.status.Signal != 0:
+	case sh.status.Signal == syscall.SIGKILL && sh.outOfMemory():
 		return "the memory limit ended the shell"
 	case sh.status.Signal != 0:
 		return fmt.Sprintf("the shell was ended by signal %d", sh.status.Signal)

@@ -33,9 +33,10 @@ type shell struct {
 	status runtime.Status
 	failed error // instead of a status: its sandbox has ended
 
-	seq  uint32
-	last report
-	torn bool // a command was written to it in part
+	seq   uint32
+	last  report
+	kills uint64 // see runtime.Interrupter, before the newest command
+	torn  bool   // a command was written to it in part
 }
 
 // execer starts commands.
@@ -198,6 +199,18 @@ func (sh *shell) interrupt(began time.Duration, mark uint32) error {
 	}
 	return err
 }
+
+// oomKills counts what the memory limit has killed in the sandbox.
+func (sh *shell) oomKills() uint64 {
+	if in, ok := sh.proc.(runtime.Interrupter); ok {
+		return in.OOMKills()
+	}
+	return 0
+}
+
+// outOfMemory reports whether the memory limit killed something since the
+// newest command began.
+func (sh *shell) outOfMemory() bool { return sh.oomKills() > sh.kills }
 
 // isBash tells bash under another name: it has a version, and flags that no sh
 // has which only inherited the variable.

@@ -240,6 +240,12 @@ func (p *Process) Kill() error {
 	return err
 }
 
+// OOMKills counts the kills of the whole sandbox.
+func (p *Process) OOMKills() uint64 {
+	kills, _ := p.instance.group.OOMKills() // without it an OOM is only not reported
+	return kills
+}
+
 // Interrupt does what c says. Only one can be under way.
 func (p *Process) Interrupt(ctx context.Context, c runtime.Interruption) error {
 	done := make(chan struct{})
