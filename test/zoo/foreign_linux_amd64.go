@@ -43,3 +43,14 @@ func foreignProbes() []probe {
 		{"kernel/number-high-bits", func(w *world) answer { return gate(w, 1<<32|unix.SYS_SYSLOG, 10, 0, 0) }},
 	}
 }
+
+// archCalls are those that only this architecture has.
+var archCalls = []raw{
+	{"iopl", unix.SYS_IOPL, with(3)},
+	{"ioperm", unix.SYS_IOPERM, with(0x80, 1, 1)},
+	{"modify-ldt", unix.SYS_MODIFY_LDT, func(a *arena) []uintptr { return []uintptr{0, a.zeros(64), 64} }},
+	{"modify-ldt-write", unix.SYS_MODIFY_LDT, func(a *arena) []uintptr { return []uintptr{17, a.words(0, 0, 0, 0x28), 16} }},
+	{"uselib", unix.SYS_USELIB, func(a *arena) []uintptr { return []uintptr{here(a)} }},
+	{"ustat", unix.SYS_USTAT, with(0, 0)},
+	{"sysfs", unix.SYS_SYSFS, with(3)},
+}

@@ -32,9 +32,6 @@ const minusOne = ^uintptr(0)
 // Numbers that the library lacks.
 const (
 	sysNfsservctl = 180
-	sysUselib     = 134
-	sysUstat      = 136
-	sysSysfs      = 139
 	sysIoURing    = 425
 	sysMemfdSec   = 447
 	sysQuotactlFd = 443
@@ -44,7 +41,7 @@ const (
 
 func here(a *arena) uintptr { return a.text("/tmp") }
 
-func gates() []raw { return slices.Concat(calls, operations()) }
+func gates() []raw { return slices.Concat(calls, archCalls, operations()) }
 
 var calls = []raw{
 	{"bpf-map", unix.SYS_BPF, func(a *arena) []uintptr { return []uintptr{0, a.words(2, 4, 8, 1, 0), 72} }},
@@ -85,10 +82,6 @@ var calls = []raw{
 	{"clock-settime", unix.SYS_CLOCK_SETTIME, func(a *arena) []uintptr { return []uintptr{unix.CLOCK_REALTIME, a.words(0, 0, 0xffffffff, 0)} }},
 	{"adjtimex", unix.SYS_ADJTIMEX, func(a *arena) []uintptr { return []uintptr{a.words(0x4000, 0, 0, 0, 0, 0)} }},
 	{"clock-adjtime", unix.SYS_CLOCK_ADJTIME, func(a *arena) []uintptr { return []uintptr{0, a.words(0x4000, 0, 0, 0, 0, 0)} }},
-	{"iopl", unix.SYS_IOPL, with(3)},
-	{"ioperm", unix.SYS_IOPERM, with(0x80, 1, 1)},
-	{"modify-ldt", unix.SYS_MODIFY_LDT, func(a *arena) []uintptr { return []uintptr{0, a.zeros(64), 64} }},
-	{"modify-ldt-write", unix.SYS_MODIFY_LDT, func(a *arena) []uintptr { return []uintptr{17, a.words(0, 0, 0, 0x28), 16} }},
 	{"personality-exec", unix.SYS_PERSONALITY, with(0x0400000)},
 	{"personality-low-maps", unix.SYS_PERSONALITY, with(0x0100000)},
 	{"personality-svr4", unix.SYS_PERSONALITY, with(0x0500001)},
@@ -103,9 +96,6 @@ var calls = []raw{
 	{"memfd-secret", sysMemfdSec, with(0)},
 	{"lookup-dcookie", unix.SYS_LOOKUP_DCOOKIE, with(0, 0, 0)},
 	{"nfsservctl", sysNfsservctl, with(0, 0, 0)},
-	{"uselib", sysUselib, func(a *arena) []uintptr { return []uintptr{here(a)} }},
-	{"ustat", sysUstat, with(0, 0)},
-	{"sysfs", sysSysfs, with(3)},
 	{"name-to-handle", unix.SYS_NAME_TO_HANDLE_AT, func(a *arena) []uintptr {
 		return []uintptr{minusOne - 99, here(a), a.words(0, 0), a.zeros(8), 0}
 	}},

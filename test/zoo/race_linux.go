@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -149,4 +150,37 @@ func swapDescriptor(w *world) answer {
 		}
 		return blocked("own")
 	})
+}
+
+// swap exchanges dir/real with a link to one target after the other, until its
+// input ends: a race for whoever opens what lies in it.
+func swap(dir string, targets ...string) error {
+	if err := os.Mkdir(dir+"/real", 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(dir+"/real/inner.txt", []byte("decoy"), 0o600); err != nil {
+		return err
+	}
+	var stop atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		stop.Store(true)
+	}()
+	for n := 0; !stop.Load(); n++ {
+		if err := os.Symlink(targets[n%len(targets)], dir+"/link"); err != nil {
+			return err
+		}
+		for range 51 { // the last of them leaves the link at real
+			if err := unix.Renameat2(unix.AT_FDCWD, dir+"/real", unix.AT_FDCWD, dir+"/link", unix.RENAME_EXCHANGE); err != nil {
+				return err
+			}
+		}
+		if err := os.Remove(dir + "/real"); err != nil {
+			return err
+		}
+		if err := os.Rename(dir+"/link", dir+"/real"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
