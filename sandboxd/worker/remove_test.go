@@ -175,6 +175,54 @@ func TestRemoveWhileDirectoriesBecomeLinks(t *testing.T) {
 	}
 }
 
+// TestRemoverStaysInItsTree takes each step of a removal after the sandbox has
+// changed what it is about.
+func TestRemoverStaysInItsTree(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"top/a/b", "elsewhere/b", "outside"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parent, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parent.Close()
+	at := func(names ...string) *remover {
+		r := &remover{call: newCall(), parent: int(parent.Fd()), top: "top"}
+		from := r.parent
+		for _, name := range names {
+			if err := r.enter(from, name); err != nil {
+				t.Fatal(err)
+			}
+			from = int(r.dir.Fd())
+		}
+		t.Cleanup(func() { r.dir.Close() })
+		return r
+	}
+	r := at("top", "a")
+	if err := os.Symlink(dir+"/outside", dir+"/top/a/link"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.enter(int(r.dir.Fd()), "link"); err != nil || len(r.levels) != 2 {
+		t.Errorf("a link was entered: %d levels, %v", len(r.levels), err)
+	}
+	r = at("top", "a", "b")
+	if err := os.Remove(dir + "/elsewhere/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir+"/top/a/b", dir+"/elsewhere/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.leave(); !errors.Is(err, errMoved) {
+		t.Errorf("left to another directory: %v", err)
+	}
+	if _, err := os.Stat(dir + "/elsewhere/b"); err != nil {
+		t.Error("what was moved out is gone")
+	}
+}
+
 func TestRemoveEndsWhenItIsCancelled(t *testing.T) {
 	dir := t.TempDir() + "/d"
 	if err := os.MkdirAll(dir+"/e", 0o755); err != nil {

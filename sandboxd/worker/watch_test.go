@@ -119,6 +119,25 @@ func TestWatchTellsWhatChanged(t *testing.T) {
 	}
 }
 
+// TestWatchFindsADirectoryBeforeTheNewsOfItsMove moves one into another that is
+// not watched yet.
+func TestWatchFindsADirectoryBeforeTheNewsOfItsMove(t *testing.T) {
+	w := watchDir(t, true)
+	w.do(func(d string) error { return os.Mkdir(d+"/n", 0o755) })
+	w.do(func(d string) error { return os.Rename(d+"/a", d+"/n/a") })
+	if got := describeEvents(w.drain()); got != "+n/ +n/a/ +n/a/b/ -a/" {
+		t.Errorf("told %q", got)
+	}
+	w.do(func(d string) error { return os.WriteFile(d+"/n/a/x", nil, 0o600) })
+	w.do(func(d string) error { return os.WriteFile(d+"/n/a/b/y", nil, 0o600) })
+	if got := describeEvents(w.drain()); got != "+n/a/x +n/a/b/y" {
+		t.Errorf("then told %q", got)
+	}
+	if n := len(w.tree.byWD); n != 5 {
+		t.Errorf("%d directories are watched, there are 5", n)
+	}
+}
+
 func TestWatchEndsWithItsDirectory(t *testing.T) {
 	w := watchDir(t, true)
 	w.do(os.RemoveAll)
@@ -134,9 +153,17 @@ func TestWatchFollowsNoLink(t *testing.T) {
 	w.do(func(d string) error { return os.Symlink(outside, d+"/link") })
 	w.do(func(d string) error { return os.RemoveAll(d + "/c") })
 	w.do(func(d string) error { return os.Symlink(outside, d+"/c") })
-	w.do(func(string) error { return os.WriteFile(outside+"/x", nil, 0o600) })
-	if got := describeEvents(w.drain()); got != "+link -c/ +c" {
+	w.do(func(string) error { return os.WriteFile(outside+"/there", nil, 0o600) })
+	// By the time that the news of a directory is read it is a link.
+	w.do(func(d string) error { return os.Mkdir(d+"/late", 0o755) })
+	w.do(func(d string) error { return os.Remove(d + "/late") })
+	w.do(func(d string) error { return os.Symlink(outside, d+"/late") })
+	if got := describeEvents(w.drain()); got != "+link -c/ +c +late/ -late/ +late" {
 		t.Errorf("told %q", got)
+	}
+	w.do(func(string) error { return os.WriteFile(outside+"/x", nil, 0o600) })
+	if events := w.drain(); len(events) != 0 || len(w.tree.byWD) != 3 {
+		t.Errorf("then told %q; %d directories are watched", describeEvents(events), len(w.tree.byWD))
 	}
 }
 

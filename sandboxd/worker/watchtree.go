@@ -54,8 +54,8 @@ func (t *watchTree) drop(w *watched) []int {
 	for todo := []*watched{w}; len(todo) > 0; {
 		last := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		wds = append(wds, last.wd)
-		if t.byWD[last.wd] == last {
+		if t.byWD[last.wd] == last { // or it stands for another directory by now
+			wds = append(wds, last.wd)
 			delete(t.byWD, last.wd)
 		}
 		for _, child := range last.children {
