@@ -53,6 +53,8 @@ class Fake(Sessions, Processes, Files, Deltas):
         self.objects: Dict[bytes, bytes] = {}
         # name of a call: function(request) that returns an answer or arguments for fail
         self.rules: Dict[str, Any] = {}
+        # The same, for calls that end before they have read their requests.
+        self.early: Dict[str, Any] = {}
         self.mismatch = True
         self._numbers = itertools.count(1)
         self._ready = threading.Event()
@@ -110,6 +112,9 @@ class Fake(Sessions, Processes, Files, Deltas):
         if kind == "stream_unary":
 
             async def collect(requests: Any, context: Any) -> Any:
+                if name in self.early:
+                    code, message, reason, about = self.early[name]
+                    await fail(context, code, message, reason, **about)
                 got = [r async for r in requests]
                 return await refuse(context, got) or await handle(got, context)
 

@@ -188,6 +188,9 @@ def test_the_thread_of_an_attached_process_ends_with_it(fake, project):
         flood = sandbox.spawn("flood")
         flood.read(5)
         flood.detach()
+        forgotten = sandbox.spawn("flood")
+        forgotten.read(5)
+        del forgotten
     for _ in range(100):
         names = {t.name for t in threading.enumerate()}
         if "agentfense-attach" not in names:

@@ -64,6 +64,25 @@ def test_what_the_policy_refuses_is_an_error_with_its_rule(api, endpoint, projec
         files.remove("/output/x")
 
 
+def test_content_that_fails_half_way_is_the_error(sandbox):
+    def broken():
+        yield bytes(1_000_000)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sandbox.files.write("new", broken())
+    sandbox.files.write("new", b"whole")
+    assert sandbox.read_file("new") == "whole"
+
+
+def test_a_refusal_while_content_is_sent_is_the_error(api, endpoint, project):
+    with api.Sandbox.from_local(project, preset="agent-safe") as sandbox:
+        for size in range(20):
+            with pytest.raises(agentfense.PermissionDeniedError) as e:
+                sandbox.write_file("main.py", bytes(size * 100_000))
+            assert e.value.path == "/main.py"
+
+
 def test_watching_sees_what_the_sandbox_does(sandbox):
     sandbox.files.make_dir("w/d")
     with sandbox.files.watch("w", recursive=True) as events:

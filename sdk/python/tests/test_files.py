@@ -2,6 +2,7 @@
 
 import io
 
+import grpc
 import pytest
 
 import agentfense
@@ -68,6 +69,24 @@ def test_content_goes_up_in_pieces_with_progress(fake, sandbox, content, total):
     assert max(len(c.data) for c in fake.calls[-2]) <= 256 << 10
     sandbox.write_file("big", b"", on_progress=seen.append)
     assert sandbox.read_file("big") == ""
+
+
+def test_content_that_fails_is_the_error(sandbox):
+    def broken():
+        yield b"half"
+        raise ZeroDivisionError
+
+    for call in (sandbox.files.write, sandbox.write_file):
+        with pytest.raises(ZeroDivisionError):
+            call("broken", broken())
+
+
+def test_a_refusal_while_content_is_sent_is_the_error(fake, sandbox):
+    denied = (grpc.StatusCode.PERMISSION_DENIED, "no", "PERMISSION_DENIED", {"path": "/x"})
+    fake.early["WriteFile"] = denied
+    for _ in range(20):
+        with pytest.raises(agentfense.PermissionDeniedError):
+            sandbox.files.write("x", numbers(2000))
 
 
 def test_content_comes_down_into_a_file(sandbox):

@@ -118,7 +118,8 @@ class AsyncConnection:
         """A stream of requests, one answer."""
         await self._settle()
         try:
-            answer: Res = await self._call("stream_unary", method)(requests, timeout=timeout)
+            call = self._call("stream_unary", method)
+            answer: Res = await _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         return answer
@@ -128,7 +129,7 @@ class AsyncConnection:
     ) -> _flavor.Stream[Res]:
         """A stream of requests and a stream of answers at the same time."""
         await self._settle()
-        call = self._call("stream_stream", method)(requests)
+        call = _flavor.lasting(self._call("stream_stream", method)(requests))
         async for answer in self._read(call, about):
             yield answer
 

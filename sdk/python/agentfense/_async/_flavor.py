@@ -7,6 +7,7 @@ import os
 from typing import (
     Any,
     AsyncGenerator,
+    AsyncIterator,
     Callable,
     Coroutine,
     Generator,
@@ -57,6 +58,49 @@ async def ready(channel: Any, patience: float) -> None:
         await asyncio.wait_for(channel.channel_ready(), patience)
 
 
+class _Core:
+    """The inner part of a call, which waits for the server's own status.
+
+    When a write comes after the server has ended the call, grpc.aio puts a
+    status of its own, INTERNAL, in the place of the one that is on its way.
+    """
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def set_internal_error(self, error: str) -> None:
+        pass
+
+
+def lasting(call: Any) -> Any:
+    """The call, such that a write which comes too late does not hide its status."""
+    core = getattr(call, "_cython_call", None)
+    if hasattr(core, "set_internal_error"):
+        call._cython_call = _Core(core)
+    return call
+
+
+async def send_all(method: Any, requests: AsyncIterator[Q], timeout: Optional[float]) -> Any:
+    """Sends all requests and returns the answer; what fails in making one comes out."""
+    call = lasting(method(timeout=timeout))
+    try:
+        async for request in requests:
+            try:
+                await call.write(request)
+            except (grpc.RpcError, asyncio.InvalidStateError):
+                # Its status says why.
+                break
+        else:
+            await call.done_writing()
+        return await call
+    except BaseException:
+        call.cancel()
+        raise
+
+
 async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
     """Calls a callback with a value that is not empty text; awaits what can be awaited."""
     if callback is not None and value:
@@ -92,10 +136,9 @@ class Duplex(Generic[Q, T]):
 
     def __init__(self, method: Any, failed: Callable[[Any], Exception]) -> None:
         self.owner = owner()
-        self._call = method()
+        self._call = lasting(method())
         self._answers = self._call.__aiter__()
         self._failed = failed
-        self._cut = False
         # A read that outlived its caller's patience goes on for the next one.
         self._reading: Optional[asyncio.Future[Any]] = None
 
@@ -104,7 +147,6 @@ class Duplex(Generic[Q, T]):
         try:
             await self._call.write(message)
         except (grpc.RpcError, asyncio.InvalidStateError):
-            self._cut = True
             return False
         return True
 
@@ -121,9 +163,6 @@ class Duplex(Generic[Q, T]):
         except StopAsyncIteration:
             return None
         except grpc.RpcError as e:
-            # A write that came too late is no failure of what was read.
-            if self._cut and e.code() is grpc.StatusCode.INTERNAL:
-                return None
             raise self._failed(e) from None
         return message
 

@@ -119,7 +119,8 @@ class Connection:
         """A stream of requests, one answer."""
         self._settle()
         try:
-            answer: Res = self._call("stream_unary", method)(requests, timeout=timeout)
+            call = self._call("stream_unary", method)
+            answer: Res = _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         return answer
@@ -129,7 +130,7 @@ class Connection:
     ) -> _flavor.Stream[Res]:
         """A stream of requests and a stream of answers at the same time."""
         self._settle()
-        call = self._call("stream_stream", method)(requests)
+        call = _flavor.lasting(self._call("stream_stream", method)(requests))
         for answer in self._read(call, about):
             yield answer
 

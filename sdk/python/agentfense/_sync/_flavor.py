@@ -4,7 +4,7 @@ import contextlib
 import os
 import queue
 import threading
-from typing import Any, Callable, Generator, Generic, Optional, Tuple, TypeVar
+from typing import Any, Callable, Generator, Generic, Iterator, List, Optional, Tuple, TypeVar
 
 import grpc
 
@@ -33,6 +33,35 @@ def ready(channel: Any, patience: float) -> None:
     """Waits until the channel is connected, but not for ever."""
     with contextlib.suppress(grpc.FutureTimeoutError):
         grpc.channel_ready_future(channel).result(patience)
+
+
+def lasting(call: Any) -> Any:
+    """Nothing: a write which comes too late does not hide the status of a call."""
+    return call
+
+
+def send_all(method: Any, requests: Iterator[Q], timeout: Optional[float]) -> Any:
+    """Sends all requests and returns the answer; what fails in making one comes out."""
+    calls: queue.Queue[Any] = queue.Queue(1)
+    failures: List[Exception] = []
+
+    def guarded() -> Iterator[Q]:
+        # In a thread of gRPC's: the end of this would be the end of the requests.
+        try:
+            yield from requests
+        except Exception as e:
+            failures.append(e)
+            calls.get().cancel()
+
+    call = method.future(guarded(), timeout=timeout)
+    calls.put(call)
+    try:
+        return call.result()
+    except BaseException:
+        call.cancel()
+        if failures:
+            raise failures[0] from None
+        raise
 
 
 def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
@@ -65,50 +94,65 @@ class Waited(Exception):
 _END = object()
 
 
+# Streams of a parent process: to let go of a call would be to end it, and a
+# forked child can end none of its parent's.
+_inherited: List["_Pipe"] = []
+
+
+class _Pipe:
+    """What a two-way stream and its thread share; the thread does not hold the stream."""
+
+    def __init__(self, method: Any) -> None:
+        self.out: queue.Queue[Any] = queue.Queue(2)
+        self.into: queue.Queue[Any] = queue.Queue(8)
+        # No more is written, no more is read.
+        self.ended, self.closed = threading.Event(), threading.Event()
+        self.call = method(iter(self.out.get, None))
+
+    def pump(self) -> None:
+        last: Any = _END
+        try:
+            for message in self.call:
+                self._keep(message)
+        except Exception as e:
+            last = e
+        self.end()
+        self._keep(last)
+
+    def _keep(self, item: Any) -> None:
+        while not self.closed.is_set():
+            try:
+                self.into.put(item, timeout=0.5)
+                return
+            except queue.Full:
+                continue
+
+    def end(self) -> None:
+        self.ended.set()
+        with contextlib.suppress(queue.Full):
+            self.out.put_nowait(None)
+
+
 class Duplex(Generic[Q, T]):
     """A two-way stream: what is written waits until it is taken, what comes until it is read.
 
     A thread of its own reads, for gRPC's read cannot be told to give up after a
-    while; it ends with the stream.
+    while; it ends with the stream, and with this object.
     """
 
     def __init__(self, method: Any, failed: Callable[[Any], Exception]) -> None:
         self.owner = owner()
         self._failed = failed
-        self._ended = threading.Event()
-        self._out: queue.Queue[Optional[Q]] = queue.Queue(2)
-        self._in: queue.Queue[Any] = queue.Queue(8)
         self._last: Any = None
-        self._call = method(iter(self._out.get, None))
-        threading.Thread(target=self._read, name="agentfense-attach", daemon=True).start()
-
-    def _read(self) -> None:
-        last: Any = _END
-        try:
-            for message in self._call:
-                if not self._keep(message):
-                    return
-        except Exception as e:
-            last = e
-        self._ended.set()
-        with contextlib.suppress(queue.Full):
-            self._out.put_nowait(None)
-        self._keep(last)
-
-    def _keep(self, item: Any) -> bool:
-        while not self._call.cancelled() or item is _END:
-            try:
-                self._in.put(item, timeout=0.5)
-                return True
-            except queue.Full:
-                continue
-        return False
+        self._pipe = _Pipe(method)
+        thread = threading.Thread(target=self._pipe.pump, name="agentfense-attach", daemon=True)
+        thread.start()
 
     def send(self, message: Q) -> bool:
         """False if the stream has ended."""
-        while not self._ended.is_set():
+        while not self._pipe.ended.is_set():
             try:
-                self._out.put(message, timeout=0.1)
+                self._pipe.out.put(message, timeout=0.1)
                 return True
             except queue.Full:
                 continue
@@ -118,7 +162,7 @@ class Duplex(Generic[Q, T]):
         """The next message, None at the end; Waited if none comes in time."""
         if self._last is None:
             try:
-                item = self._in.get(timeout=timeout)
+                item = self._pipe.into.get(timeout=timeout)
             except queue.Empty:
                 raise Waited from None
             if item is not _END and not isinstance(item, Exception):
@@ -132,10 +176,18 @@ class Duplex(Generic[Q, T]):
         return None
 
     def close(self) -> None:
-        self._ended.set()
-        self._call.cancel()
-        with contextlib.suppress(queue.Full):
-            self._out.put_nowait(None)
+        self._pipe.closed.set()
+        self._pipe.end()
+        self._pipe.call.cancel()
+
+    def __del__(self) -> None:
+        pipe = getattr(self, "_pipe", None)
+        if pipe is None:
+            return
+        if self.owner == owner():
+            self.close()
+        else:
+            _inherited.append(pipe)
 
 
 class Turn:
