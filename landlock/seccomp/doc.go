@@ -30,6 +30,10 @@
 // No group lifts the floor: mounts, namespaces, modules, bpf, keyrings,
 // io_uring, raw and packet sockets, AF_ALG.
 //
+// The kernel asks no filter about its own trampolines on x86-64, uretprobe (335,
+// since 6.11) and uprobe (336, since 6.18), and refuses them to anybody else by
+// itself: a test inside a sandbox makes both calls.
+//
 // Pointers are never followed, so a filter cannot judge by path or socket
 // address. Landlock, mounts and namespaces do that.
 package seccomp
