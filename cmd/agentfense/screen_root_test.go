@@ -82,9 +82,13 @@ func TestRealTerminals(t *testing.T) {
 			p.ends(0)
 		}
 		p := sit(t, endpoint, "attach", process)
+		p.keys("three\r")
+		p.await("got three")
 		other := sit(t, endpoint, "attach", process)
 		p.await("TAKEN_OVER")
 		p.ends(125)
+		other.keys("four\r")
+		other.await("got four")
 		other.keys("\x04")
 		other.ends(0)
 	})
