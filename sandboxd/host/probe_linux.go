@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,15 +60,11 @@ func cgroupsAt(root string) Cgroups {
 // HaveSeccomp reports whether filters can be loaded that refuse and kill.
 func HaveSeccomp() bool { return install.Have() }
 
-// HaveFUSE returns why the fuse device cannot be used, or nil. To somebody who
-// may not open it, a device that is there counts.
+// HaveFUSE returns why this process cannot use the fuse device, or nil.
 func HaveFUSE() error {
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err == nil {
 		f.Close()
-	}
-	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
-		return nil
 	}
 	return err
 }

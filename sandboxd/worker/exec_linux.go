@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -73,7 +74,20 @@ func spawn(m *Exec, files []int) (pid int, started *Started) {
 		return fail("exec", m.Argv[0], err)
 	}
 	started.PID = uint32(pid)
+	goFirst(pid)
 	return pid, started
+}
+
+// goFirst makes a command, and what it starts, die before the worker where the
+// sandbox's memory is used up: else a command that fills /tmp could take the
+// whole sandbox with it. One that nobody may read keeps the worker's score.
+func goFirst(pid int) {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // it has ended, or cannot be read
+	}
+	defer unix.Close(fd)
+	_, _ = unix.Write(fd, strconv.AppendInt(nil, oomMax, 10))
 }
 
 // standardFiles returns stdin, stdout and stderr: those that came with the
