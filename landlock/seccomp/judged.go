@@ -95,9 +95,12 @@ func sockets() []gate {
 	}
 	for _, family := range []uint32{familyInet, familyInet6} {
 		for _, p := range []struct{ kind, protocol uint32 }{
-			{typeStream, 0}, {typeStream, protocolTCP},
-			{typeDgram, 0}, {typeDgram, protocolUDP},
-			{typeDgram, protocolICMP}, {typeDgram, protocolICMPv6},
+			{typeStream, 0},
+			{typeStream, protocolTCP},
+			{typeDgram, 0},
+			{typeDgram, protocolUDP},
+			{typeDgram, protocolICMP},
+			{typeDgram, protocolICMPv6},
 		} {
 			gates = append(gates, gate{[]match{is(0, family), {1, typeMask, p.kind}, is(2, p.protocol)}, Allow})
 		}

@@ -82,7 +82,8 @@ func main() {
 		tool, script, want string
 	}{
 		"bash runs pipelines and jobs": {
-			"bash", `(sleep 0.01 & wait; seq 3 | sort -r | tr '\n' ' '; cat <<<here; exec 3<>fifo 2>/dev/null; mkfifo p; echo through >p & cat p)`, "3 2 1 here\nthrough"},
+			"bash", `(sleep 0.01 & wait; seq 3 | sort -r | tr '\n' ' '; cat <<<here; exec 3<>fifo 2>/dev/null; mkfifo p; echo through >p & cat p)`, "3 2 1 here\nthrough",
+		},
 		"python starts threads, processes and sockets": {
 			"python3", `python3 - <<'E'
 import subprocess, threading, multiprocessing, socket, sqlite3, tempfile, os, asyncio, pty, signal
@@ -98,21 +99,29 @@ assert asyncio.run(f()) == 0
 m, s = pty.openpty(); os.write(m, b"z\n"); assert os.read(s, 9) == b"z\n"
 try: socket.socket(38, socket.SOCK_SEQPACKET, 0)
 except PermissionError: print("fine")
-E`, "fine"},
+E`, "fine",
+		},
 		"git commits and clones": {
-			"git", `git init -q -b main r && cd r && echo hi >f && git add f && git -c user.name=a -c user.email=a@b commit -qm m && git clone -q . ../c && cd ../c && git gc -q && git log --format=%s`, "m"},
+			"git", `git init -q -b main r && cd r && echo hi >f && git add f && git -c user.name=a -c user.email=a@b commit -qm m && git clone -q . ../c && cd ../c && git gc -q && git log --format=%s`, "m",
+		},
 		"node runs, forks and reads files": {
-			"node", `node -e 'const f=require("fs"),c=require("child_process");f.writeFileSync("x","y");f.promises.readFile("x","utf8").then(s=>console.log(s,c.execSync("echo child").toString()));new (require("worker_threads").Worker)("0",{eval:true})'`, "y child"},
+			"node", `node -e 'const f=require("fs"),c=require("child_process");f.writeFileSync("x","y");f.promises.readFile("x","utf8").then(s=>console.log(s,c.execSync("echo child").toString()));new (require("worker_threads").Worker)("0",{eval:true})'`, "y child",
+		},
 		"go builds, and what it built serves TCP": {
-			"go", `export GOFLAGS=-mod=mod GOPROXY=off; cat >main.go && go mod init x 2>/dev/null && go build -o x . && ./x`, "over tcp from a child\n <nil>"},
+			"go", `export GOFLAGS=-mod=mod GOPROXY=off; cat >main.go && go mod init x 2>/dev/null && go build -o x . && ./x`, "over tcp from a child\n <nil>",
+		},
 		"pytest runs": {
-			"pytest", `printf 'def test_x(tmp_path):\n  (tmp_path / "a").write_text("b")\n' >test_x.py; pytest -q -p no:cacheprovider`, "1 passed"},
+			"pytest", `printf 'def test_x(tmp_path):\n  (tmp_path / "a").write_text("b")\n' >test_x.py; pytest -q -p no:cacheprovider`, "1 passed",
+		},
 		"gcc compiles and links": {
-			"gcc", `printf '#include <stdio.h>\nint main(){puts("built");}' >a.c && gcc -O2 a.c -o a && ./a`, "built"},
+			"gcc", `printf '#include <stdio.h>\nint main(){puts("built");}' >a.c && gcc -O2 a.c -o a && ./a`, "built",
+		},
 		"sqlite3 keeps a database with a log": {
-			"sqlite3", `sqlite3 x.db 'pragma journal_mode=wal; create table t(a); insert into t values(7); select a from t;'`, "wal\n7"},
+			"sqlite3", `sqlite3 x.db 'pragma journal_mode=wal; create table t(a); insert into t values(7); select a from t;'`, "wal\n7",
+		},
 		"tar packs and unpacks": {
-			"tar", `mkdir d && ln -s x d/l && echo z >d/f && tar czf d.tgz d && rm -r d && tar xzf d.tgz && cat d/f`, "z"},
+			"tar", `mkdir d && ln -s x d/l && echo z >d/f && tar czf d.tgz d && rm -r d && tar xzf d.tgz && cat d/f`, "z",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := exec.LookPath(tt.tool); err != nil {

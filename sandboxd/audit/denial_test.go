@@ -39,7 +39,8 @@ func TestJudge(t *testing.T) {
 			"open", "/src/.env", "a rule /src/.env=read@101 allows it",
 		},
 		"by an absolute path": {
-			"agent-safe", ebpf.Event{Op: ebpf.Stat, Path: "/workspace/secrets/x", Errno: unix.ENOENT},
+			"agent-safe",
+			ebpf.Event{Op: ebpf.Stat, Path: "/workspace/secrets/x", Errno: unix.ENOENT},
 			"stat", "/secrets/x", "a rule /secrets/x=read@101 allows it",
 		},
 		"by way of a parent": {
@@ -60,7 +61,8 @@ func TestJudge(t *testing.T) {
 			"open", "/src/a", "preset read-only allows to read it",
 		},
 		"view: executing": {
-			"view-only", ebpf.Event{Op: ebpf.Execute, Base: "/workspace", Path: "run.sh", Errno: unix.EACCES},
+			"view-only",
+			ebpf.Event{Op: ebpf.Execute, Base: "/workspace", Path: "run.sh", Errno: unix.EACCES},
 			"execute", "/run.sh", "preset read-only allows to read it",
 		},
 		"a new file below read": {
@@ -72,14 +74,16 @@ func TestJudge(t *testing.T) {
 			"write", "/src/a", "a rule /src/**=write@1 allows it",
 		},
 		"a removal at the root": {
-			"agent-safe", ebpf.Event{Op: ebpf.Remove, Base: "/workspace", Path: "a", Errno: unix.EROFS},
+			"agent-safe",
+			ebpf.Event{Op: ebpf.Remove, Base: "/workspace", Path: "a", Errno: unix.EROFS},
 			"remove", "/a", "a rule /**=write@1 allows it",
 		},
 		"a write that is allowed and fails otherwise": {
 			"agent-safe", ebpf.Event{Op: ebpf.Open, Path: "/output/x", Errno: unix.EACCES, Flags: create}, "", "", "",
 		},
 		"a change of the top of the codebase": {
-			"agent-safe", ebpf.Event{Op: ebpf.Attributes, Path: "/workspace", Errno: unix.EROFS},
+			"agent-safe",
+			ebpf.Event{Op: ebpf.Attributes, Path: "/workspace", Errno: unix.EROFS},
 			"change attributes of", "/", "a rule /**=write@0 allows it",
 		},
 	} {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -103,14 +104,15 @@ func (c *Conn) Receive() ([]byte, []int, error) {
 	var err error
 	receive := func(fd int) bool {
 		n, oobn, flags, _, err = unix.Recvmsg(fd, c.buf, c.oob, unix.MSG_CMSG_CLOEXEC)
-		return err != unix.EINTR && err != unix.EAGAIN
+		return !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN)
 	}
 	if c.raw != nil {
 		if polled := c.raw.Read(func(fd uintptr) bool { return receive(int(fd)) }); polled != nil {
 			err = polled
 		}
 	} else {
-		for !receive(c.fd) {
+		for done := false; !done; {
+			done = receive(c.fd)
 		}
 	}
 	if err != nil {
@@ -154,14 +156,15 @@ func (c *Conn) sendRaw(b []byte, fds []int) error {
 	}
 	send := func(fd int) bool {
 		err = unix.Sendmsg(fd, b, oob, nil, unix.MSG_NOSIGNAL)
-		return err != unix.EINTR
+		return !errors.Is(err, unix.EINTR)
 	}
 	if c.raw != nil {
 		if polled := c.raw.Write(func(fd uintptr) bool { return send(int(fd)) }); polled != nil {
 			err = polled
 		}
 	} else {
-		for !send(c.fd) {
+		for done := false; !done; {
+			done = send(c.fd)
 		}
 	}
 	if err != nil {

@@ -131,7 +131,7 @@ func lookPath(name, dir string, env []string) (string, error) {
 		}
 	}
 	var denied error = unix.ENOENT
-	for _, d := range strings.Split(search, ":") {
+	for d := range strings.SplitSeq(search, ":") {
 		if d == "" {
 			d = "."
 		}

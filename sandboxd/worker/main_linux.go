@@ -2,6 +2,7 @@ package worker
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 
@@ -38,7 +39,7 @@ func Main() int {
 	case NameRunner:
 		err = serveRunner(conn)
 	default:
-		os.Stderr.WriteString("agentfense-worker is started by sandboxd; it does nothing by itself\n")
+		fmt.Fprintln(os.Stderr, "agentfense-worker is started by sandboxd; it does nothing by itself")
 		return 2
 	}
 	if err != nil {

@@ -117,12 +117,16 @@ func mountWorkspace(s *Setup) error {
 		return failed(StageMounts, "/workspace", err)
 	}
 	var fds []any
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd.(int))
+		}
+	}()
 	for _, dir := range []string{s.View, s.Dir + "/upper", s.Dir + "/work"} {
 		fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return failed(StageMounts, "/workspace", err)
 		}
-		defer unix.Close(fd)
 		fds = append(fds, fd)
 	}
 	layers := fmt.Sprintf("lowerdir=/proc/self/fd/%d,upperdir=/proc/self/fd/%d,workdir=/proc/self/fd/%d", fds...)
