@@ -131,6 +131,7 @@ func (p *person) ends(code int) {
 // standing starts a fake daemon with one sandbox.
 func standing(t *testing.T) (f *fakeDaemon, endpoint string) {
 	t.Helper()
+	heedHangUps()
 	dir, err := os.MkdirTemp("", "fake")
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +142,8 @@ func standing(t *testing.T) (f *fakeDaemon, endpoint string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.stop)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.sandboxes["sb_1"] = &sandboxv1.Sandbox{Id: "sb_1"}
 	return f, "unix://" + socket
 }
@@ -204,8 +207,10 @@ func TestExecAtATerminal(t *testing.T) {
 
 func TestAttachAtATerminal(t *testing.T) {
 	f, endpoint := standing(t)
+	f.mu.Lock()
 	f.processes["proc_1"] = &fakeProcess{&sandboxv1.Process{Id: "proc_1", Pty: true, OpenStdin: true}}
 	f.processes["proc_2"] = &fakeProcess{&sandboxv1.Process{Id: "proc_2", OpenStdin: true}}
+	f.mu.Unlock()
 	t.Run("keys, size, and the keys that leave", func(t *testing.T) {
 		p := sit(t, endpoint, "attach", "proc_1")
 		p.await("size 100x30")

@@ -22,10 +22,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"agentfense": main})
 }
 
+// heedHangUps makes programs that a test starts heed SIGHUP, also where the test
+// itself was started to ignore it.
+func heedHangUps() { signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) }
+
 // TestScripts runs the program against a fake daemon.
 func TestScripts(t *testing.T) {
-	// A test run under nohup would make every program ignore SIGHUP.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	heedHangUps()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
