@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 )
@@ -161,16 +163,26 @@ while :; do mkdir -p d/e/f; mv d/e aside; ln -s /workspace/precious d/e; rm d/e;
 	}
 }
 
-// watching collects the events of a watch.
+// watch collects the events of a watch. It waits for one that was cancelled just
+// before to make room.
 func (b *box) watch(ctx context.Context, sandbox, path string) (next func() string) {
 	b.Helper()
-	stream, err := b.WatchFiles(ctx, &sandboxv1.WatchFilesRequest{SandboxId: sandbox, Path: []byte(path), Recursive: true})
-	if err != nil {
-		b.Fatal(err)
+	var stream grpc.ServerStreamingClient[sandboxv1.FileEvent]
+	var first *sandboxv1.FileEvent
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		var err error
+		if stream, err = b.WatchFiles(ctx, &sandboxv1.WatchFilesRequest{SandboxId: sandbox, Path: []byte(path), Recursive: true}); err != nil {
+			b.Fatal(err)
+		}
+		if first, err = stream.Recv(); err == nil {
+			break
+		}
+		if status.Code(err) != codes.ResourceExhausted || time.Now().After(deadline) {
+			b.Fatalf("first is %v, %v", first, err)
+		}
 	}
-	first, err := stream.Recv()
-	if err != nil || first.GetKind() != 0 {
-		b.Fatalf("first is %v, %v", first, err)
+	if first.GetKind() != 0 {
+		b.Fatalf("first is %v", first)
 	}
 	return func() string {
 		e, err := stream.Recv()
