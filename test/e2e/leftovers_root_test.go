@@ -5,8 +5,10 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,17 +47,19 @@ func leftovers(dir string) []string {
 	return left
 }
 
-// groups returns the cgroups of the daemon's sandboxes. Other daemons have
+// groups returns the daemon's sandboxes that have cgroups. Other daemons have
 // theirs: packages are tested at the same time.
 func (d *daemon) groups() []string {
 	sum := sha256.Sum256([]byte(d.dir + "/state"))
 	own := "/agentfense/d" + hex.EncodeToString(sum[:6]) + "/sb_*"
-	var found []string
+	found := map[string]bool{}
 	for _, pattern := range []string{"/sys/fs/cgroup" + own, "/sys/fs/cgroup/*" + own} {
 		paths, _ := filepath.Glob(pattern)
-		found = append(found, paths...)
+		for _, p := range paths {
+			found[filepath.Base(p)] = true
+		}
 	}
-	return found
+	return slices.Sorted(maps.Keys(found))
 }
 
 // openFiles counts the open descriptors of a process.

@@ -57,7 +57,7 @@ func TestHundredSandboxesAtOnce(t *testing.T) {
 		t.Errorf("the daemon has %d descriptors open, %d before", got, before)
 	}
 	if left := len(d.groups()); left != 1 {
-		t.Errorf("%d cgroups, want the warm sandbox's", left)
+		t.Errorf("%d sandboxes have cgroups, want the warm one", left)
 	}
 }
 
