@@ -30,7 +30,8 @@ func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
 		return nil, err
 	}
 	defer null.Close()
-	path := fmt.Sprintf("/proc/self/fd/%d", program.Fd())
+	// By its number in the child: there, ours may be another file's.
+	path := fmt.Sprintf("/proc/self/fd/%d", worker.BinaryFD)
 	attr := &syscall.SysProcAttr{Cloneflags: namespaces, Setsid: true}
 	if dir := group.Dir(); dir != nil {
 		attr.UseCgroupFD, attr.CgroupFD = true, int(dir.Fd())
