@@ -155,6 +155,9 @@ static long step(__u32 i, struct walk *w)
 	__u32 off = w->off;
 	if (off >= 2 * PATH_SIZE)
 		return 1;
+	// Hides from the compiler what it knows of off, so that it keeps the mask
+	// below, which Linux 6.1 wants to see.
+	asm volatile("" : "+r"(off));
 	long n = bpf_probe_read_kernel_str(&w->s->data[off & (2 * PATH_SIZE - 1)], NAME_SIZE, BPF_CORE_READ(dentry, d_name.name));
 	if (n <= 1)
 		return 1;
