@@ -24,7 +24,7 @@ func TestLimitsHold(t *testing.T) {
 	if !s.OOM || s.Signal != syscall.SIGKILL {
 		t.Errorf("memory hog: %+v, want an OOM kill", s)
 	}
-	out, _ := run(t, i, "for i in $(seq 100); do sleep 1 & done 2>&1; wait", time.Minute)
+	out, _ := run(t, i, "for i in $(seq 100); do sleep 5 & done 2>&1; wait", time.Minute)
 	if !strings.Contains(out, "Resource temporarily unavailable") {
 		t.Errorf("fork bomb said %q", out)
 	}
