@@ -9,6 +9,7 @@ import (
 	"hash"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -188,6 +189,8 @@ func (c *copier) entry(from, to int, name, path string) error {
 		err = unix.Linkat(from, name, to, name, 0)
 		if errors.Is(err, unix.EMLINK) {
 			err = c.copyEntry(from, to, name, path, &st)
+		} else if err == nil && st.Nlink > 1 {
+			err = forgetOrigin(to, name)
 		}
 	default:
 		err = c.copyEntry(from, to, name, path, &st)
@@ -196,6 +199,22 @@ func (c *copier) entry(from, to int, name, path string) error {
 		return fmt.Errorf("%q: %w", path, err)
 	}
 	return nil
+}
+
+// forgetOrigin makes overlayfs forget which file of the lower layer an upper one
+// was copied from. That has its own name again if another of the upper one's
+// names was left out, and Linux 6.1 answers ESTALE for two files of one origin.
+func forgetOrigin(dir int, name string) error {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = unix.Removexattr("/proc/self/fd/"+strconv.Itoa(fd), "trusted.overlay.origin")
+	if errors.Is(err, unix.ENODATA) { // it has none
+		return nil
+	}
+	return err
 }
 
 func (c *copier) enter(from, to int, name, path string) error {
