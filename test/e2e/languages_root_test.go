@@ -3,7 +3,7 @@
 package e2e
 
 import (
-	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 )
@@ -12,8 +12,8 @@ import (
 // operating system below them. What fails on purpose is left out by name, and
 // listed in docs/limits.md.
 func TestLanguagesPassTheirOwnTests(t *testing.T) {
-	if _, err := os.Stat("/usr/lib/python3.11/test/test_os.py"); err != nil {
-		t.Fatalf("CPython's tests are not installed: run scripts/setup: %v", err)
+	if found, _ := filepath.Glob("/usr/lib/python3.*/test/test_os.py"); len(found) == 0 {
+		t.Fatal("CPython's tests are not installed: run scripts/setup")
 	}
 	d := start(t)
 	cb, _ := d.ingest(tree(t, map[string]string{"a": "a"}), nil)
