@@ -52,6 +52,9 @@ func (c *copier) copyData(from, to *os.File, size int64) error {
 			return err
 		}
 		end, err := unix.Seek(int(from.Fd()), data, unix.SEEK_HOLE)
+		if errors.Is(err, unix.ENXIO) { // it has become shorter
+			break
+		}
 		if err != nil {
 			return err
 		}

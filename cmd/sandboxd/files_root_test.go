@@ -4,12 +4,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 )
@@ -143,4 +149,50 @@ func TestListSandboxFiles(t *testing.T) {
 	}
 	_, err := b.ListSandboxFiles(ctxOf(t), &sandboxv1.ListSandboxFilesRequest{SandboxId: sb, Path: []byte("nope")})
 	wantError(t, err, codes.NotFound, "FILE_NOT_FOUND")
+}
+
+// TestContentThatNeverEndsChangesNothing is a client that goes away while it
+// sends a file.
+func TestContentThatNeverEndsChangesNothing(t *testing.T) {
+	b := newBox(t)
+	cb := b.codebase(map[string]string{"a": "whole"})
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{
+		CodebaseId: cb, Permissions: writable(), Resources: &sandboxv1.ResourceLimits{DiskBytes: 8 << 20},
+	})
+	send := func(ctx context.Context, path string, pieces int) grpc.ClientStreamingClient[sandboxv1.WriteFileRequest, sandboxv1.FileInfo] {
+		up, err := b.WriteFile(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = up.Send(&sandboxv1.WriteFileRequest{Step: &sandboxv1.WriteFileRequest_Start_{
+			Start: &sandboxv1.WriteFileRequest_Start{SandboxId: sb, Path: []byte(path)},
+		}})
+		for n := 0; n < pieces && err == nil; n++ {
+			err = up.Send(&sandboxv1.WriteFileRequest{Step: &sandboxv1.WriteFileRequest_Data{Data: make([]byte, 1<<20)}})
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			t.Fatal(err)
+		}
+		return up
+	}
+	for _, path := range []string{"a", "new"} {
+		ctx, cancel := context.WithCancel(ctxOf(t))
+		up := send(ctx, path, 3)
+		time.Sleep(20 * time.Millisecond)
+		cancel()
+		_, err := up.CloseAndRecv()
+		if status.Code(err) != codes.Canceled {
+			t.Errorf("a call that was given up: %v", err)
+		}
+	}
+	if got, err := b.readFile(sb, "a"); got != "whole" {
+		t.Errorf("the file is %.20q, %v", got, err)
+	}
+	_, err := b.readFile(sb, "new")
+	wantError(t, err, codes.NotFound, "FILE_NOT_FOUND")
+	_, err = send(ctxOf(t), "a", 9).CloseAndRecv()
+	wantError(t, err, codes.ResourceExhausted, "DISK_FULL")
+	if got, err := b.readFile(sb, "a"); got != "whole" {
+		t.Errorf("after one that is too large the file is %.20q, %v", got, err)
+	}
 }

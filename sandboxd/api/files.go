@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path"
 
@@ -183,12 +184,24 @@ func (s *Server) WriteFile(stream grpc.ClientStreamingServer[sandboxv1.WriteFile
 	if err != nil {
 		return err
 	}
+	if err := t.mayCreate(ctx); err != nil {
+		return err
+	}
+	most := int64(math.MaxInt64)
+	if info := t.run.Sandbox().Info(); info.Bounded {
+		most = info.Limits.Disk
+	}
+	content, err := s.gather(stream, most)
+	if err != nil {
+		return t.fail(err)
+	}
+	defer content.close()
 	f, err := t.create(ctx, start.GetMode())
 	if err != nil {
 		return t.fail(err)
 	}
 	defer f.Close()
-	if err := receiveFile(f, stream); err != nil {
+	if err := content.writeTo(f); err != nil {
 		return t.fail(err)
 	}
 	var st unix.Stat_t
@@ -196,6 +209,26 @@ func (s *Server) WriteFile(stream grpc.ClientStreamingServer[sandboxv1.WriteFile
 		return t.fail(err)
 	}
 	return stream.SendAndClose(wireFile(clean, st.Mode, false, st.Size, st.Mtim.Nano(), ""))
+}
+
+// mayCreate tells a client that the policy refuses the target before it has
+// sent what was to be in it.
+func (t target) mayCreate(ctx context.Context) error {
+	pol, err := t.run.Sandbox().Policy()
+	if err != nil {
+		return t.fail(err)
+	}
+	if pol.Decide(rooted(t.path)).Level == policy.Write {
+		return nil
+	}
+	f, err := t.open(ctx, unix.O_WRONLY|unix.O_CREAT, 0o644)
+	if errors.Is(err, unix.ENOENT) { // the directory is missing too
+		return nil
+	}
+	if err != nil {
+		return t.fail(err)
+	}
+	return f.Close()
 }
 
 // create opens the target for writing, empty. A mode is for a file that does
@@ -225,24 +258,6 @@ func (t target) create(ctx context.Context, mode uint32) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-func receiveFile(w io.Writer, stream grpc.ClientStreamingServer[sandboxv1.WriteFileRequest, sandboxv1.FileInfo]) error {
-	for {
-		m, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if m.GetStart() != nil {
-			return fail(codes.InvalidArgument, ReasonUnexpectedStep, "a second start")
-		}
-		if _, err := w.Write(m.GetData()); err != nil {
-			return err
-		}
-	}
 }
 
 // ListSandboxFiles lists a directory as the sandbox sees it.

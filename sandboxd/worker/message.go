@@ -53,8 +53,11 @@ type Setup struct {
 	Writable, Protected, Files []string
 	// UID is the user and group to become.
 	UID uint32
-	// TmpSize, ShmSize and HomeSize cap the private file systems, in bytes.
-	TmpSize, ShmSize, HomeSize int64
+	// Scratch caps what /tmp, /home/agent and /dev/shm hold together, in bytes.
+	Scratch int64
+	// Memory is the sandbox's memory limit in bytes, 0 for none. What outlives
+	// the sandbox's processes must not fill it.
+	Memory int64
 	// Filter is the compiled seccomp program. Empty means none: the kernel has
 	// no seccomp, and the sandbox was to start without.
 	Filter string
@@ -197,9 +200,8 @@ func (m *Setup) fields(c *codec) {
 	c.strs(&m.Protected)
 	c.strs(&m.Files)
 	c.u32(&m.UID)
-	c.int(&m.TmpSize)
-	c.int(&m.ShmSize)
-	c.int(&m.HomeSize)
+	c.int(&m.Scratch)
+	c.int(&m.Memory)
 	c.str(&m.Filter)
 	c.bool(&m.NoLandlock)
 }

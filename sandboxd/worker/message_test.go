@@ -9,7 +9,7 @@ var samples = []Message{
 	&Setup{
 		Root: "/run/roots/1", View: "/run/views/1", Dir: "/state/sb", UID: 1_900_000_001,
 		Writable: []string{"/", "/a\n\xff"}, Protected: []string{"/b"}, Files: []string{"/c"},
-		TmpSize: 1, ShmSize: 2, HomeSize: 1 << 40, Filter: "\x06\x00",
+		Scratch: 1 << 40, Memory: 1 << 41, Filter: "\x06\x00",
 	},
 	&Ready{},
 	&Failed{Stage: "mounts", Item: "/proc", Errno: 1, Text: "x"},

@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,12 @@ import (
 const MaxTerminals = 256
 
 const (
-	tmpInodes = 1 << 18
+	// scratchInodes is how many files the scratch file system holds, and
+	// memoryPerInode how much of a memory limit it takes for each of them: an
+	// empty file takes about 1,300 bytes of the kernel's.
+	scratchInodes  = 1 << 19
+	memoryPerInode = 1 << 14
+
 	// overlayOptions make the delta plain: no redirects, no metadata-only
 	// copies, one device number, and no sync of a delta that ends with the
 	// sandbox anyway.
@@ -46,9 +52,6 @@ func mountAll(s *Setup, disk int) error {
 			return failed(StageMounts, "disk", err)
 		}
 	}
-	tmpfs := func(size int64, mode string) string {
-		return fmt.Sprintf("size=%d,nr_inodes=%d,mode=%s,uid=%d,gid=%d", size, tmpInodes, mode, s.UID, s.UID)
-	}
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV
 	for _, m := range []struct {
 		target, fstype string
@@ -57,18 +60,57 @@ func mountAll(s *Setup, disk int) error {
 	}{
 		{"/proc", "proc", quiet | unix.MS_NOEXEC, ""},
 		{"/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, fmt.Sprintf("newinstance,ptmxmode=0666,mode=0620,uid=%d,gid=%d,max=%d", s.UID, s.UID, MaxTerminals)},
-		{"/dev/shm", "tmpfs", quiet, tmpfs(s.ShmSize, "1777")},
-		{"/tmp", "tmpfs", quiet, tmpfs(s.TmpSize, "1777")},
-		{"/home/agent", "tmpfs", quiet, tmpfs(s.HomeSize, "0700")},
 	} {
 		if err := unix.Mount(m.fstype, s.Root+m.target, m.fstype, m.flags, m.data); err != nil {
 			return failed(StageMounts, m.target, err)
+		}
+	}
+	if err := mountScratch(s); err != nil {
+		return err
+	}
+	if s.Memory > 0 {
+		if err := boundIPC(s.Root+"/proc/sys/kernel/", s.Memory); err != nil {
+			return err
 		}
 	}
 	if err := maskProc(s.Root); err != nil {
 		return err
 	}
 	return mountWorkspace(s)
+}
+
+// mountScratch puts directories of one private tmpfs where a sandbox keeps what
+// nobody commits, so that its size bounds all of them together.
+func mountScratch(s *Setup) error {
+	const first = "/tmp"
+	inodes := int64(scratchInodes)
+	if s.Memory > 0 {
+		inodes = min(inodes, s.Memory/memoryPerInode)
+	}
+	data := fmt.Sprintf("size=%d,nr_inodes=%d,mode=0755", s.Scratch, inodes)
+	if err := unix.Mount("tmpfs", s.Root+first, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, data); err != nil {
+		return failed(StageMounts, first, err)
+	}
+	for _, dir := range []struct {
+		target string
+		mode   uint32
+	}{{"/dev/shm", 0o1777}, {"/home/agent", 0o700}, {first, 0o1777}} { // the last one covers the others
+		source := s.Root + first + "/" + filepath.Base(dir.target)
+		err := unix.Mkdir(source, 0)
+		if err == nil {
+			err = unix.Chown(source, int(s.UID), int(s.UID))
+		}
+		if err == nil {
+			err = unix.Chmod(source, dir.mode)
+		}
+		if err == nil {
+			err = unix.Mount(source, s.Root+dir.target, "", unix.MS_BIND, "")
+		}
+		if err != nil {
+			return failed(StageMounts, dir.target, err)
+		}
+	}
+	return nil
 }
 
 // emptyDir is a directory of the prepared root that stays empty.

@@ -36,12 +36,11 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"open sessions of one user":                     {"sandboxd/session", "MaxPerOwner"},
 		"bytes of the state that bash is given back":    {"sandboxd/session", "maxState"},
 		"processes and threads, if not said":            {"sandboxd/runtime", "DefaultPids"},
-		"`/tmp` and `/home/agent` (in memory, private)": {"sandboxd/runtime/native", "defaultTmpSize"},
+		"`/tmp`, `/home/agent` and `/dev/shm` together": {"sandboxd/runtime/native", "defaultScratch"},
 		"pseudo-terminals of a sandbox":                 {"sandboxd/worker", "MaxTerminals"},
 		"a disk limit (`disk_bytes`)":                   {"sandboxd/disk", "MinBytes"},
 		"files, directories and links that a delta":     {"sandboxd/disk", "BytesPerInode"},
-		"files and directories in each of":              {"sandboxd/worker", "tmpInodes"},
-		"`/dev/shm`":                                    {"sandboxd/runtime/native", "defaultShmSize"},
+		"files and directories in these three":          {"sandboxd/worker", "scratchInodes"},
 	} {
 		c, ok := constants(t, tt.dir)[tt.name]
 		if !ok {

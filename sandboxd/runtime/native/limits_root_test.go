@@ -47,7 +47,7 @@ func TestFullOfProcessesTheSandboxLives(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(300 * time.Millisecond)
-		for range 30 {
+		for range 5 {
 			q, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/true"}})
 			if err == nil {
 				_, err = q.Wait(t.Context())

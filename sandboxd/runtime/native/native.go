@@ -45,18 +45,15 @@ type Config struct {
 	// Toolchains are directories of the host that every sandbox sees, read-only
 	// and under the same path, beside /usr.
 	Toolchains []string
-	// TmpSize, ShmSize and HomeSize cap each sandbox's private file systems, in
-	// bytes; zero means the defaults.
-	TmpSize, ShmSize, HomeSize int64
+	// Scratch caps what each sandbox's /tmp, /home/agent and /dev/shm hold
+	// together, in bytes, zero means the default. A sandbox with a memory limit
+	// has half of that at most.
+	Scratch int64
 	// Log is where workers' unexpected ends go.
 	Log *slog.Logger
 }
 
-const (
-	defaultTmpSize  = 2 << 30
-	defaultShmSize  = 256 << 20
-	defaultHomeSize = 2 << 30
-)
+const defaultScratch = 4 << 30
 
 // Runtime starts native sandboxes. It is safe for concurrent use.
 type Runtime struct {
@@ -73,13 +70,8 @@ var _ runtime.Runtime = (*Runtime)(nil)
 
 // New returns a Runtime.
 func New(cfg Config) *Runtime {
-	for _, d := range []struct {
-		size  *int64
-		value int64
-	}{{&cfg.TmpSize, defaultTmpSize}, {&cfg.ShmSize, defaultShmSize}, {&cfg.HomeSize, defaultHomeSize}} {
-		if *d.size == 0 {
-			*d.size = d.value
-		}
+	if cfg.Scratch == 0 {
+		cfg.Scratch = defaultScratch
 	}
 	return &Runtime{cfg: cfg, roots: newRoots(cfg.Dir, cfg.Toolchains), instances: map[*Instance]struct{}{}}
 }
@@ -158,12 +150,14 @@ func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) 
 		Protected: spec.Plan.Protected,
 		Files:     spec.Plan.Files,
 		UID:       spec.UID,
-		TmpSize:   r.cfg.TmpSize,
-		ShmSize:   r.cfg.ShmSize,
-		HomeSize:  r.cfg.HomeSize,
+		Scratch:   r.cfg.Scratch,
+		Memory:    spec.Limits.Memory,
 		Filter:    string(filter),
 
 		NoLandlock: slices.Contains(spec.Lost, landlock.LossLandlock),
+	}
+	if s.Memory > 0 {
+		s.Scratch = min(s.Scratch, s.Memory/2)
 	}
 	if !spec.Plan.ReadOnly() {
 		s.Dir, s.Disk = spec.Dir, spec.Disk != nil

@@ -42,8 +42,33 @@ var (
 	_ runtime.Interrupter = (*Process)(nil)
 )
 
+// A command that finds no room for another process is started again after a
+// pause, first the one and last the other: what was killed a moment ago takes
+// its room until it has been reaped.
+const (
+	firstPause = 2 * time.Millisecond
+	lastPause  = 128 * time.Millisecond
+)
+
 // Exec starts a command and returns once it runs.
-func (i *Instance) Exec(ctx context.Context, c runtime.Command) (_ runtime.Process, err error) {
+func (i *Instance) Exec(ctx context.Context, c runtime.Command) (runtime.Process, error) {
+	for pause := firstPause; ; pause *= 2 {
+		p, err := i.exec(ctx, c)
+		if err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, syscall.EAGAIN) || pause > lastPause {
+			return nil, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func (i *Instance) exec(ctx context.Context, c runtime.Command) (_ *Process, err error) {
 	p := &Process{instance: i, started: make(chan error, 1), exited: make(chan struct{})}
 	p.oomKills, _ = i.group.OOMKills() // without it an OOM is only not reported
 	m := worker.Exec{Argv: c.Argv, Env: c.Env, Dir: c.Dir, Whole: c.Whole}
