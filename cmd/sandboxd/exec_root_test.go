@@ -222,7 +222,7 @@ func TestClientThatStopsReadingStopsTheCommand(t *testing.T) {
 
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 100 {
+	for range 600 {
 		if ok() {
 			return
 		}

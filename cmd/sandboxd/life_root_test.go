@@ -146,7 +146,7 @@ func TestSandboxThatEndsItselfIsStopped(t *testing.T) {
 
 func TestExpiredSandboxIsDestroyed(t *testing.T) {
 	b := newBox(t)
-	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil), ExpiresIn: durationpb.New(300 * time.Millisecond)})
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil), ExpiresIn: durationpb.New(2 * time.Second)})
 	waitFor(t, "the sandbox to expire", func() bool {
 		_, err := b.GetSandbox(ctxOf(t), &sandboxv1.GetSandboxRequest{SandboxId: sb})
 		if err != nil {

@@ -150,17 +150,15 @@ func TestBackPressureReachesTheCommand(t *testing.T) {
 		data, _ := os.ReadFile(filepath.Join(f.runtime.dir, "count"))
 		return string(data)
 	}
-	last := ""
-	for range 100 { // until the windows and the pipe are full
-		if now := count(); now != "" && now == last {
-			break
+	// It stands still once the windows and the pipe are full.
+	last, since := "", time.Now()
+	for deadline := since.Add(time.Minute); last == "" || time.Since(since) < time.Second; time.Sleep(50 * time.Millisecond) {
+		if now := count(); now != last {
+			last, since = now, time.Now()
 		}
-		last = count()
-		time.Sleep(100 * time.Millisecond)
-	}
-	time.Sleep(200 * time.Millisecond)
-	if now := count(); now != last {
-		t.Errorf("the command goes on: chunk %q, then %q", last, now)
+		if time.Now().After(deadline) {
+			t.Fatalf("the command goes on, at chunk %q", last)
+		}
 	}
 	cancel()
 	for {

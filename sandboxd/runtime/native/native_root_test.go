@@ -209,10 +209,7 @@ func TestTimeoutEndsTheWholeTree(t *testing.T) {
 		if !s.TimedOut || s.Signal != syscall.SIGKILL {
 			t.Errorf("%s: status = %+v, want a timeout", round, s)
 		}
-		time.Sleep(50 * time.Millisecond)
-		if out, _ := run(t, i, "pgrep -c -f 'sleep 424[2]'", 0); out != "0\n" {
-			t.Errorf("%s: %q of the tree are left", round, out)
-		}
+		awaitNone(t, i, "-f 'sleep 424[2]'", 20*time.Millisecond)
 		if out, _ := run(t, i, "setsid sleep 1717 > /dev/null 2>&1 & disown", 0); out != "" {
 			t.Errorf("background command said %q", out)
 		}
@@ -236,9 +233,22 @@ func TestCommandsRunAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	time.Sleep(3 * time.Second)
-	if out, _ := run(t, i, "pgrep -c runner", 0); out != "0\n" {
-		t.Errorf("%s runners are left idle", out)
+	awaitNone(t, i, "runner", 3*time.Second) // what is asked sooner keeps one busy
+}
+
+// awaitNone waits until the sandbox has no process that pgrep finds.
+func awaitNone(t *testing.T, i runtime.Instance, which string, every time.Duration) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		time.Sleep(every)
+		out, _ := run(t, i, "pgrep -c "+which, 0)
+		if out == "0\n" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%q processes are left that pgrep finds by %s", out, which)
+			return
+		}
 	}
 }
 
