@@ -89,7 +89,7 @@ func TestResourceLimitsOfCommands(t *testing.T) {
 	}
 	for _, place := range []string{"/tmp", "/dev/shm", "/home/agent"} {
 		out, _ := run(t, i, "df --output=itotal "+place+" | tail -1", 0)
-		if n, err := strconv.Atoi(strings.TrimSpace(out)); err != nil || n <= 0 || n > 1<<18 {
+		if n, err := strconv.Atoi(strings.TrimSpace(out)); err != nil || n <= 0 || n > 1<<19 {
 			t.Errorf("%s takes %q files", place, out)
 		}
 	}
