@@ -143,6 +143,7 @@ func (f *fakeDaemon) CreateSandbox(_ context.Context, req *sandboxv1.CreateSandb
 	sb := &sandboxv1.Sandbox{
 		Id: f.id("sb"), CodebaseId: req.GetCodebaseId(), Permissions: req.GetPermissions(), Resources: req.GetResources(),
 		Status: sandboxv1.SandboxStatus_SANDBOX_STATUS_RUNNING, CommitMode: req.GetCommitMode(), AcceptedLosses: req.GetAcceptLosses(), Strict: req.GetStrict(), CreatedAt: timestamppb.Now(),
+		IdleTimeout: req.GetIdleTimeout(), ExpiresAt: expiry(req),
 	}
 	f.sandboxes[sb.GetId()] = sb
 	return sb, nil
@@ -303,4 +304,12 @@ func exitOf(cmd *exec.Cmd) *sandboxv1.ExecExit {
 		exit.ExitCode = codeSignalBase + exit.Signal
 	}
 	return exit
+}
+
+// expiry is when a sandbox ends by itself, or nil.
+func expiry(req *sandboxv1.CreateSandboxRequest) *timestamppb.Timestamp {
+	if req.GetExpiresIn() == nil {
+		return nil
+	}
+	return timestamppb.New(time.Unix(0, 0).Add(req.GetExpiresIn().AsDuration()))
 }

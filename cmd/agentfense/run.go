@@ -33,6 +33,8 @@ type runFlags struct {
 	memory  *parsed[int64]
 	cpus    *parsed[int64]
 	disk    *parsed[int64]
+	expires *parsed[time.Duration]
+	idle    *parsed[time.Duration]
 	pids    int64
 	keep    bool
 	dir     string
@@ -44,9 +46,11 @@ type runFlags struct {
 
 func (a *app) runCommand() *cobra.Command {
 	f := &runFlags{
-		memory: newParsed("size", parseBytes),
-		cpus:   newParsed("number", parseCPUs),
-		disk:   newParsed("size", parseBytes),
+		memory:  newParsed("size", parseBytes),
+		cpus:    newParsed("number", parseCPUs),
+		disk:    newParsed("size", parseBytes),
+		expires: newParsed("duration", parseDuration),
+		idle:    newParsed("duration", parseDuration),
 	}
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARGUMENT]...",
@@ -77,6 +81,8 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 	flags.Var(f.disk, "disk", "most room that the sandbox's changes may take, as 512M or 2G")
 	flags.Int64Var(&f.pids, "pids", 0, "most processes and threads the sandbox may have")
 	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox and the codebase, and print the sandbox's id to stderr")
+	flags.Var(f.expires, "expires-in", "with --keep: destroy the sandbox after this long")
+	flags.Var(f.idle, "idle-timeout", "with --keep: destroy the sandbox once nothing has run in it for this long")
 	flags.StringVar(&f.dir, "dir", ".", "directory that the sandbox gets a copy of")
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave out what matches, in gitignore's syntax; may be repeated")
 	flags.StringArrayVar(&f.accept, "accept-loss", nil, "start although the host lacks this protection, by its name; may be repeated")
@@ -108,6 +114,9 @@ func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error
 	}
 	if f.pids < 0 {
 		return usagef("--pids must not be negative")
+	}
+	if !f.keep && (f.expires.value != 0 || f.idle.value != 0) {
+		return usagef("--expires-in and --idle-timeout are for a sandbox that stays: add --keep")
 	}
 	dir, err := resolveDir(f.dir)
 	if err != nil {
@@ -207,7 +216,7 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 	defer cancel()
-	sb, err := r.client.sandboxes.CreateSandbox(ctx, &sandboxv1.CreateSandboxRequest{
+	req := &sandboxv1.CreateSandboxRequest{
 		CodebaseId:  r.codebase,
 		Permissions: rules,
 		Resources: &sandboxv1.ResourceLimits{
@@ -220,7 +229,14 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 		Start:        true,
 		AcceptLosses: r.flags.accept,
 		Strict:       r.flags.strict,
-	})
+	}
+	if d := r.flags.expires.value; d > 0 {
+		req.ExpiresIn = durationpb.New(d)
+	}
+	if d := r.flags.idle.value; d > 0 {
+		req.IdleTimeout = durationpb.New(d)
+	}
+	sb, err := r.client.sandboxes.CreateSandbox(ctx, req)
 	if err != nil {
 		return err
 	}
