@@ -15,6 +15,8 @@ type Caller struct {
 	Groups []uint32
 	// PID is for logs only: it may be somebody else's by now.
 	PID int32
+
+	conn *countedConn
 }
 
 // AuthType makes a Caller credentials.AuthInfo.

@@ -14,13 +14,27 @@ import (
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 	begin := time.Now()
 	defer func() { err = s.leave(ctx, info.FullMethod, begin, recover(), err) }()
+	if err := s.admit(ctx); err != nil {
+		return nil, err
+	}
 	return next(ctx, req)
 }
 
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 	begin := time.Now()
 	defer func() { err = s.leave(ss.Context(), info.FullMethod, begin, recover(), err) }()
+	if err := s.admit(ss.Context()); err != nil {
+		return err
+	}
 	return next(srv, ss)
+}
+
+func (s *Server) admit(ctx context.Context) error {
+	c, err := caller(ctx)
+	if err != nil {
+		return err
+	}
+	return s.inflow.admit(c)
 }
 
 // leave is where every call ends: a panic becomes an error, every error gets

@@ -13,16 +13,20 @@ import (
 
 // PeerCredentials lets only unix sockets in, and asks the kernel who connected.
 // Nothing is exchanged: to the client the connection is a plain one.
-type PeerCredentials struct{}
+type PeerCredentials struct{ flow *inflow }
 
 // ServerHandshake returns the connection with a [Caller].
-func (PeerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (p PeerCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	c, err := peerOf(conn)
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
-	return conn, c, nil
+	if p.flow == nil {
+		return conn, c, nil
+	}
+	c.conn = p.flow.count(conn, c.UID)
+	return c.conn, c, nil
 }
 
 // ClientHandshake always fails: these credentials are a server's.
@@ -36,7 +40,7 @@ func (PeerCredentials) Info() credentials.ProtocolInfo {
 }
 
 // Clone returns a copy.
-func (PeerCredentials) Clone() credentials.TransportCredentials { return PeerCredentials{} }
+func (p PeerCredentials) Clone() credentials.TransportCredentials { return p }
 
 // OverrideServerName does nothing.
 func (PeerCredentials) OverrideServerName(string) error { return nil }

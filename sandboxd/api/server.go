@@ -50,6 +50,9 @@ type Limits struct {
 	OutputMax int
 	// Message is the size of one request message. Default 16 MiB.
 	Message int
+	// Inflow is how many bytes the messages of one owner may hold at once: those
+	// that are being received and those that calls work on. Default 1 GiB.
+	Inflow int64
 	// Streams is how many calls one connection may have open. Default 4096.
 	Streams uint32
 	// Commands is how many commands of one owner may run at once, in all of
@@ -66,6 +69,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.Message == 0 {
 		l.Message = 16 << 20
+	}
+	if l.Inflow == 0 {
+		l.Inflow = 1 << 30
 	}
 	if l.Streams == 0 {
 		l.Streams = 4096
@@ -92,6 +98,7 @@ type Server struct {
 	owners sync.Map
 	// commands are those that run.
 	commands quota
+	inflow   *inflow
 	// processes are commands in the background.
 	processes *process.Table
 	outputs   *process.Budget
@@ -101,11 +108,13 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.filled()
 	s := &Server{
-		cfg: cfg, health: health.NewServer(),
+		inflow: newInflow(cfg.Limits.Inflow),
+		cfg:    cfg, health: health.NewServer(),
 		processes: process.NewTable(), outputs: process.NewBudget(process.MaxOwnerOutput),
 	}
 	g := grpc.NewServer(
-		grpc.Creds(PeerCredentials{}),
+		grpc.Creds(PeerCredentials{flow: s.inflow}),
+		grpc.StatsHandler(s.inflow),
 		grpc.MaxRecvMsgSize(cfg.Limits.Message),
 		grpc.MaxConcurrentStreams(cfg.Limits.Streams),
 		grpc.ConnectionTimeout(10*time.Second),
