@@ -2,6 +2,7 @@ package delta
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/agentfense/agentfense/policy"
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
@@ -52,12 +53,21 @@ type Change struct {
 var (
 	// ErrChanged means that a file changed between a diff and its commit.
 	ErrChanged = errors.New("the sandbox changed it meanwhile")
-	// ErrTooLarge means that an upper directory holds more than MaxChanges.
+	// ErrTooLarge means that an upper directory holds more than MaxChanges, or
+	// that their paths are longer than MaxBytes.
 	ErrTooLarge = errors.New("too many changes")
+
+	errTooMany = fmt.Errorf("%w: more than %d", ErrTooLarge, MaxChanges)
+	errTooLong = fmt.Errorf("%w: their paths have more than %d bytes", ErrTooLarge, MaxBytes)
 )
 
-// MaxChanges is the most changes that a diff lists.
-const MaxChanges = 1 << 20
+const (
+	// MaxChanges is the most changes that a diff lists.
+	MaxChanges = 1 << 20
+	// MaxBytes is how long their paths, and the targets of links, may be
+	// together: a sandbox gives one link many names for nothing.
+	MaxBytes = 128 << 20
+)
 
 // newChange judges a change.
 func newChange(path string, op Op, e tree.Entry, v policy.Verdict) Change {

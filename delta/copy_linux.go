@@ -32,6 +32,7 @@ type copier struct {
 	// without are paths that are left out, with all below them.
 	without map[string]bool
 	linked  map[uint64]string // files with several names: where the first copy is
+	bytes   int               // of their paths
 	entries int
 	seen    hash.Hash // of all that was met
 	moving  bool      // something went while it was looked at
@@ -103,7 +104,10 @@ func (c *copier) directory(from *os.File, to int, path string) error {
 		return err
 	}
 	c.note(path, &st)
-	names, err := from.Readdirnames(-1)
+	names, err := readNames(from)
+	if errors.Is(err, ErrTooLarge) {
+		return err
+	}
 	if err != nil {
 		return c.gone(path, err)
 	}
@@ -168,7 +172,7 @@ func (c *copier) entry(from, to int, name, path string) error {
 		return fmt.Errorf("%w: %.100q", ErrTooDeep, path)
 	}
 	if c.entries++; c.entries > MaxChanges {
-		return fmt.Errorf("%w: more than %d", ErrTooLarge, MaxChanges)
+		return errTooMany
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(from, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -248,6 +252,9 @@ func (c *copier) copyEntry(from, to int, name, path string, st *unix.Stat_t) err
 		}
 		err := c.copyFile(from, to, name, path)
 		if err == nil && st.Nlink > 1 {
+			if c.bytes += len(path); c.bytes > MaxBytes {
+				return errTooLong
+			}
 			c.linked[st.Ino] = strings.TrimPrefix(path, "/")
 		}
 		return err

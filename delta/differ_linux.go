@@ -3,6 +3,7 @@ package delta
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -62,6 +63,7 @@ func (d *Differ) Diff(upper *os.File) ([]Change, error) {
 type walk struct {
 	*Differ
 	changes []Change
+	bytes   int
 }
 
 // place is one path on the walk.
@@ -79,7 +81,10 @@ type place struct {
 
 func (w *walk) add(p place, op Op, e tree.Entry) error {
 	if len(w.changes) == MaxChanges {
-		return fmt.Errorf("%w: more than %d", ErrTooLarge, MaxChanges)
+		return errTooMany
+	}
+	if w.bytes += len(p.path) + len(e.Target); w.bytes > MaxBytes {
+		return errTooLong
 	}
 	w.changes = append(w.changes, newChange(p.path, op, e, p.cursor.Verdict()))
 	return nil
@@ -110,21 +115,45 @@ func (w *walk) directory(dir *os.File, p place) error {
 		return err
 	}
 	p.opaque = p.opaque || opaque
-	entries, err := dir.ReadDir(-1)
+	names, err := readNames(dir)
 	if err != nil {
 		return fmt.Errorf("%q: %w", p.path, err)
 	}
-	seen := make(map[string]bool, len(entries))
-	for _, e := range entries {
-		seen[e.Name()] = true
-		if err := w.entry(int(dir.Fd()), e.Name(), w.child(p, e.Name())); err != nil {
+	for _, name := range names {
+		if err := w.entry(int(dir.Fd()), name, w.child(p, name)); err != nil {
 			return err
 		}
 	}
 	if !p.opaque || !p.below || w.base.Kind(p.lower) != tree.Dir {
 		return nil
 	}
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		seen[name] = true
+	}
 	return w.deleteChildren(p, seen)
+}
+
+// readNames returns the names in a directory, unless a diff has no room for them.
+func readNames(dir *os.File) ([]string, error) {
+	var all []string
+	for size := 0; ; {
+		some, err := dir.Readdirnames(4096)
+		for _, name := range some {
+			size += len(name)
+		}
+		all = append(all, some...)
+		switch {
+		case errors.Is(err, io.EOF):
+			return all, nil
+		case err != nil:
+			return nil, err
+		case len(all) > MaxChanges:
+			return nil, errTooMany
+		case size > MaxBytes:
+			return nil, errTooLong
+		}
+	}
 }
 
 func isOpaque(fd int) (bool, error) {

@@ -4,6 +4,7 @@ package delta
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -318,5 +319,15 @@ func TestPlannedDirectoriesAreNoChange(t *testing.T) {
 	}
 	if _, ok := b.Lookup("/output/x"); !ok {
 		t.Error("the parent of an added file was not made")
+	}
+}
+
+func TestLongPathsAreBounded(t *testing.T) {
+	m := overlay(t, fillSmall(t))
+	m.shell("mkdir many; cd many; exec python3 -c 'import os\n" +
+		"os.symlink(\"x\" * 4090, \"first\")\n" +
+		"for n in range(33000): os.link(\"first\", str(n), follow_symlinks=False)'")
+	if list, err := Diff(m.upper, m.base, compile(t, "**/*=write"), policy.Plan{}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("Diff() = %d changes, %v, want ErrTooLarge", len(list), err)
 	}
 }

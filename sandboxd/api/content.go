@@ -13,6 +13,13 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 )
 
+// What one listing of a codebase takes at most: entries, and bytes of their paths
+// and targets.
+const (
+	maxListing      = 1_000_000
+	maxListingBytes = 64 << 20
+)
+
 // named is the path of a request: the bytes win over the string.
 func named(exact []byte, text string) string {
 	if len(exact) > 0 {
@@ -144,17 +151,23 @@ func (s *Server) ListFiles(ctx context.Context, req *sandboxv1.ListFilesRequest)
 		resp.Files = append(resp.Files, wireEntry(t, node))
 		return resp, nil
 	}
+	room := maxListingBytes
 	var walk func(tree.Node)
 	walk = func(dir tree.Node) {
 		first, end := t.Range(dir)
-		for n := first; n < end; n++ {
-			resp.Files = append(resp.Files, wireEntry(t, n))
+		for n := first; n < end && room >= 0 && len(resp.Files) <= maxListing; n++ {
+			e := wireEntry(t, n)
+			room -= len(e.GetPathBytes()) + len(e.GetSymlinkTarget())
+			resp.Files = append(resp.Files, e)
 			if req.GetRecursive() && t.Kind(n) == tree.Dir {
 				walk(n)
 			}
 		}
 	}
-	walk(node)
+	if walk(node); room < 0 || len(resp.Files) > maxListing {
+		return nil, fail(codes.ResourceExhausted, ReasonLimitExceeded, "%s has more in it than one listing takes", rooted(t.Path(node)[1:])).
+			with(keyResource, "listing").with(keyCodebase, req.GetCodebaseId())
+	}
 	return resp, nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/agentfense/agentfense/policy"
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 )
 
@@ -62,6 +63,8 @@ func (t target) failure(err error) *failure {
 		return t.denied()
 	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
 		return fail(codes.FailedPrecondition, ReasonDirectoryNotEmpty, "%s is a directory that is not empty", p)
+	case errors.Is(err, runtime.ErrListing):
+		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%s: %v", p, err).with(keyResource, "listing")
 	case errors.Is(err, unix.EXDEV):
 		return fail(codes.FailedPrecondition, ReasonRenameImpossible,
 			"%s cannot be renamed in one step: it is a directory of the snapshot, or the two places are separate mounts; copy it and remove it instead", p)

@@ -1,10 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"slices"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
@@ -128,5 +131,46 @@ func TestUploadTreeErrors(t *testing.T) {
 			}
 			wantError(t, err, tt.code, tt.reason)
 		})
+	}
+}
+
+func TestListingsOfCodebasesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	cb := f.codebase()
+	stream, err := f.codebases.UploadTree(ctxOf(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := bytes.Repeat([]byte("x"), 4000)
+	m := &sandboxv1.UploadTreeRequest_Manifest{}
+	steps := []*sandboxv1.UploadTreeRequest{{Step: &sandboxv1.UploadTreeRequest_Start_{Start: &sandboxv1.UploadTreeRequest_Start{
+		CodebaseId: cb, Options: &sandboxv1.IngestOptions{Permissions: []*sandboxv1.PermissionRule{{Pattern: "**/*", Permission: sandboxv1.Permission_PERMISSION_READ}}},
+	}}}}
+	for n := range 17000 {
+		m.Entries = append(m.Entries, &sandboxv1.TreeEntry{Path: []byte(fmt.Sprintf("many/%d", n)), Kind: sandboxv1.TreeEntry_KIND_SYMLINK, SymlinkTarget: target})
+		if m.Last = n == 16999; m.Last || len(m.Entries) == 1000 {
+			steps = append(steps, &sandboxv1.UploadTreeRequest{Step: &sandboxv1.UploadTreeRequest_Manifest_{Manifest: m}})
+			m = &sandboxv1.UploadTreeRequest_Manifest{}
+		}
+	}
+	steps = append(steps, &sandboxv1.UploadTreeRequest{Step: &sandboxv1.UploadTreeRequest_Digests_{Digests: &sandboxv1.UploadTreeRequest_Digests{Last: true}}})
+	for _, step := range steps {
+		if err := stream.Send(step); err != nil {
+			break // Recv says why
+		}
+	}
+	for result := false; !result; {
+		m, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		result = m.GetResult() != nil
+	}
+	_, err = f.codebases.ListFiles(ctxOf(t), &sandboxv1.ListFilesRequest{CodebaseId: cb, Recursive: true}, grpc.MaxCallRecvMsgSize(1<<30))
+	if meta := wantError(t, err, codes.ResourceExhausted, ReasonLimitExceeded); meta["resource"] != "listing" {
+		t.Errorf("details are %v", meta)
+	}
+	if r, err := f.codebases.ListFiles(ctxOf(t), &sandboxv1.ListFilesRequest{CodebaseId: cb}); err != nil || len(r.GetFiles()) != 1 {
+		t.Errorf("ListFiles() = %v, %v", r, err)
 	}
 }

@@ -22,6 +22,8 @@ var (
 	ErrEnded = errors.New("sandbox has ended")
 	// ErrTooManyExecs means that the sandbox runs as many commands as it may.
 	ErrTooManyExecs = errors.New("too many commands at once")
+	// ErrListing means that a listing is longer than any may be.
+	ErrListing = errors.New("too many entries, or too long names and targets, for one listing")
 )
 
 // Runtime starts sandboxes.

@@ -3,7 +3,6 @@ package native
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
 
@@ -11,13 +10,19 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
-// maxListing bounds what one List returns.
-const maxListing = 1_000_000
+// What one List returns at most: entries, and bytes of their paths and targets.
+// A sandbox can give one long link many names for nothing.
+const (
+	maxListing      = 1_000_000
+	maxListingBytes = 64 << 20
+)
 
 // reply is a call that waits for a Result, or for all Entries.
 type reply struct {
 	file    *os.File
 	entries []runtime.FileInfo
+	bytes   int  // of their paths and targets
+	over    bool // done is closed: what still comes is dropped
 	path    string // what could not be removed
 	err     error
 	done    chan struct{}
@@ -38,13 +43,8 @@ func (r *reply) receive(m worker.Message, files []*os.File) (bool, error) {
 		if len(files) > 0 {
 			return false, errors.New("file in a listing")
 		}
-		for _, e := range m.Entries {
-			r.entries = append(r.entries, runtime.FileInfo(e))
-		}
-		if len(r.entries) > maxListing {
-			return false, fmt.Errorf("listing of more than %d entries", maxListing)
-		}
-		if m.Last {
+		r.list(m.Entries)
+		if m.Last && !r.over {
 			r.finish(m.Errno)
 		}
 		return !m.Last, nil
@@ -59,16 +59,38 @@ func (r *reply) receive(m worker.Message, files []*os.File) (bool, error) {
 	return false, errors.New("wrong answer to a call on files")
 }
 
-func (r *reply) finish(errno uint32) {
-	if errno != 0 {
-		r.err = syscall.Errno(errno)
+// list adds entries. At too many it answers, and drops what still comes.
+func (r *reply) list(entries []worker.Entry) {
+	if r.over {
+		return
 	}
+	for _, e := range entries {
+		r.entries = append(r.entries, runtime.FileInfo(e))
+		r.bytes += len(e.Path) + len(e.Target)
+	}
+	if len(r.entries) > maxListing || r.bytes > maxListingBytes {
+		r.entries = nil
+		r.fail(runtime.ErrListing)
+	}
+}
+
+func (r *reply) finish(errno uint32) {
+	var err error
+	if errno != 0 {
+		err = syscall.Errno(errno)
+	}
+	r.fail(err)
+}
+
+func (r *reply) fail(err error) {
+	r.err, r.over = err, true
 	close(r.done)
 }
 
 func (r *reply) abandon() {
-	r.err = runtime.ErrEnded
-	close(r.done)
+	if !r.over {
+		r.fail(runtime.ErrEnded)
+	}
 }
 
 // ask sends a message and waits for the whole answer.

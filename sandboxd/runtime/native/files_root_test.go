@@ -49,3 +49,27 @@ func TestFiles(t *testing.T) {
 		t.Errorf("List() = %q, want %q", got, want)
 	}
 }
+
+// links makes the links of one long target by hard links, which take no room.
+const links = `import os
+os.mkdir("/tmp/l")
+os.chdir("/tmp/l")
+os.symlink("x" * 4000, "first")
+for n in range(17000):
+    os.link("first", str(n), follow_symlinks=False)
+`
+
+func TestListingsAreBounded(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	if out, status := run(t, i, "exec python3 -c '"+links+"'", 0); status.Code != 0 {
+		t.Fatal(out)
+	}
+	if _, err := i.List(t.Context(), "/tmp", true); !errors.Is(err, runtime.ErrListing) {
+		t.Errorf("List() = %v, want %v", err, runtime.ErrListing)
+	}
+	if entries, err := i.List(t.Context(), "/workspace", true); err != nil || len(entries) != 1 {
+		t.Errorf("afterwards List() = %v, %v", entries, err)
+	}
+}
