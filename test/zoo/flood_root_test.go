@@ -63,6 +63,13 @@ func TestPathsStayInside(t *testing.T) {
 			tried++
 			request := dynamicpb.NewMessage(m.Input())
 			fill(request, paths(path, map[string]string{"sandbox_id": sandbox, "codebase_id": spare.GetId()}))
+			switch from, to := request.Descriptor().Fields().ByName("from"), request.Descriptor().Fields().ByName("to"); {
+			case from == nil || to == nil:
+			case tried%2 == 0:
+				request.Set(from, protoreflect.ValueOfBytes([]byte("output/plain.txt")))
+			default:
+				request.Set(to, protoreflect.ValueOfBytes([]byte("output/taken.txt")))
+			}
 			patience := 10 * time.Second
 			if m.Name() == "WatchFiles" { // it waits for changes
 				patience = 100 * time.Millisecond
@@ -138,14 +145,19 @@ func TestFloodsHurtNobodyElse(t *testing.T) {
 	}
 	sandbox := d.open(d.ingest(dir), "development")
 	before := resident(t, d.process.Process.Pid)
-	for name, attack := range map[string]func(*testing.T, *daemon, string){
+	for name, attack := range map[string]func(t *testing.T, d *daemon, sandbox string, hold func()){
 		"oversized messages": oversized, "streams": streams, "slow readers": slowReaders, "garbage": garbageOnSocket, "idle connections": idleConnections,
 	} {
 		t.Run(name, func(t *testing.T) {
-			done := make(chan struct{})
+			done, held := make(chan struct{}), make(chan int)
+			hold := func() { // until others have been served
+				for range 5 {
+					<-held
+				}
+			}
 			go func() {
 				defer close(done)
-				attack(t, d, sandbox)
+				attack(t, d, sandbox, hold)
 			}()
 			for served := 0; ; served++ {
 				r, err := d.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "cat open.txt"})
@@ -156,6 +168,7 @@ func TestFloodsHurtNobodyElse(t *testing.T) {
 				case <-done:
 					t.Logf("%d commands meanwhile", served)
 					return
+				case held <- served:
 				case <-time.After(10 * time.Millisecond):
 				}
 			}
@@ -166,7 +179,7 @@ func TestFloodsHurtNobodyElse(t *testing.T) {
 	}
 }
 
-func oversized(t *testing.T, d *daemon, sandbox string) {
+func oversized(t *testing.T, d *daemon, sandbox string, _ func()) {
 	c := sandboxv1.NewSandboxServiceClient(d.dial())
 	for _, size := range []int{17 << 20, 100 << 20} {
 		_, err := c.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: strings.Repeat("x", size)})
@@ -191,7 +204,7 @@ func oversized(t *testing.T, d *daemon, sandbox string) {
 }
 
 // streams opens thousands of calls that never say anything.
-func streams(t *testing.T, d *daemon, _ string) {
+func streams(t *testing.T, d *daemon, _ string, hold func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 2 {
@@ -203,9 +216,10 @@ func streams(t *testing.T, d *daemon, _ string) {
 			}
 		}
 	}
+	hold()
 }
 
-func slowReaders(t *testing.T, d *daemon, sandbox string) {
+func slowReaders(t *testing.T, d *daemon, sandbox string, hold func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := sandboxv1.NewSandboxServiceClient(d.dial())
@@ -220,10 +234,10 @@ func slowReaders(t *testing.T, d *daemon, sandbox string) {
 			return
 		}
 	}
-	time.Sleep(2 * time.Second)
+	hold()
 }
 
-func garbageOnSocket(t *testing.T, d *daemon, _ string) {
+func garbageOnSocket(t *testing.T, d *daemon, _ string, _ func()) {
 	random := make([]byte, 1<<16)
 	if _, err := rand.Read(random); err != nil {
 		t.Error(err)
@@ -250,7 +264,7 @@ func garbageOnSocket(t *testing.T, d *daemon, _ string) {
 	}
 }
 
-func idleConnections(t *testing.T, d *daemon, _ string) {
+func idleConnections(t *testing.T, d *daemon, _ string, hold func()) {
 	var open []net.Conn
 	for range 1000 {
 		conn, err := net.Dial("unix", d.socket())
@@ -260,7 +274,7 @@ func idleConnections(t *testing.T, d *daemon, _ string) {
 		}
 		open = append(open, conn)
 	}
-	time.Sleep(time.Second)
+	hold()
 	for _, conn := range open {
 		conn.Close()
 	}

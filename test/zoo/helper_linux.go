@@ -12,6 +12,7 @@ import (
 
 // help is what copies of zoo do that probes start.
 func help(task string) (int, error) {
+	task, target, _ := strings.Cut(task, ":")
 	switch task {
 	case "nothing":
 		return 0, nil
@@ -24,7 +25,7 @@ func help(task string) (int, error) {
 	case "neighbour":
 		return 0, neighbour()
 	case "swap":
-		return 0, swap(in("output"), in("vault"), in("shown"), "/proc/1/root", "/etc")
+		return 0, swap(in("output"), in("vault"), in("shown"), "/proc/1/root", target)
 	case "crash":
 		limit := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 		if unix.Setrlimit(unix.RLIMIT_CORE, &limit) != nil {

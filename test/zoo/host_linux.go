@@ -188,45 +188,6 @@ func systemVList(*world) answer {
 	return blocked("empty")
 }
 
-// hostNames are what may not be found in anything that tells of the sandbox.
-func hostNames(w *world) []string {
-	return []string{filepath.Dir(w.hostFile), filepath.Dir(w.socket)}
-}
-
-func namesInMounts(w *world) answer {
-	return each([]string{"/proc/self/mountinfo", "/proc/self/mounts", "/proc/self/mountstats", "/proc/1/mountinfo"}, func(p string) answer {
-		b, err := os.ReadFile(p)
-		if err != nil {
-			return judge(err, "")
-		}
-		for _, name := range hostNames(w) {
-			if bytes.Contains(b, []byte(name)) {
-				return leak("%s has %s", p, name)
-			}
-		}
-		return blocked("own")
-	})
-}
-
-func namesInProcess(w *world) answer {
-	files := []string{"/proc/1/cmdline", "/proc/1/comm", "/proc/1/environ", "/proc/self/environ", "/proc/self/cgroup", "/proc/1/cgroup", "/proc/self/maps", "/proc/1/stat"}
-	if w.unconfined() {
-		files = append(files, "/proc/"+itoa(os.Getpid())+"/cmdline") // holds what zoo was told
-	}
-	return each(files, func(p string) answer {
-		b, err := os.ReadFile(p)
-		if err != nil {
-			return judge(err, "")
-		}
-		for _, name := range append(hostNames(w), "sb_", "/agentfense/") {
-			if bytes.Contains(b, []byte(name)) {
-				return leak("%s has %s", p, name)
-			}
-		}
-		return blocked("own")
-	})
-}
-
 // initialNamespaces compares with those that the machine was born with, whose
 // numbers are always the same. A user namespace of its own no sandbox has or
 // needs, and time is the host's.

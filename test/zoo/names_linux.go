@@ -39,6 +39,7 @@ func nameProbes() []probe {
 		{"names/chroot", chrootOut},
 		{"names/leaked-descriptors", leakedDescriptors},
 		{"names/leaked-directory", leakedDirectory},
+		{"names/behind-scratch", behindScratch},
 		{"names/host-path", func(w *world) answer { return stealHost(w.hostFile) }},
 	}, changeProbes()...)
 }

@@ -143,7 +143,7 @@ func runChild(w *world, names string, args []string) (string, error) {
 
 // tidy removes what probes leave behind where they can write.
 func tidy() {
-	for _, dir := range []string{"/tmp", workspace + "/output"} {
+	for _, dir := range []string{"/tmp", "/dev/shm", "/home/agent", workspace + "/output"} {
 		left, _ := filepath.Glob(dir + "/zoo-*")
 		for _, path := range left {
 			_ = os.RemoveAll(path)

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -26,11 +28,18 @@ func TestFilesOfASandboxThatSwapsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	sandbox := d.open(d.ingest(dir), "development")
+	host := filepath.Join(d.dir, "host") // leads nowhere in the sandbox
+	if err := os.Mkdir(host, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(host+"/inner.txt", []byte(hostMark), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	swapping, err := d.ExecInteractive(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := &sandboxv1.ExecRequest{SandboxId: sandbox, Argv: [][]byte{[]byte(tools + "/zoo"), []byte("-helper"), []byte("swap")}}
+	start := &sandboxv1.ExecRequest{SandboxId: sandbox, Argv: [][]byte{[]byte(tools + "/zoo"), []byte("-helper"), []byte("swap:" + host)}}
 	if err := swapping.Send(&sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Start{Start: start}}); err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +47,7 @@ func TestFilesOfASandboxThatSwapsThem(t *testing.T) {
 	for end := time.Now().Add(*raceFor); time.Now().Before(end); {
 		content, err := d.readFile(t, sandbox, "output/real/inner.txt")
 		seen[string(content)+status.Code(err).String()]++
-		if bytes.Contains(content, []byte(secretMark)) {
+		if bytes.Contains(content, []byte(secretMark)) || bytes.Contains(content, []byte(hostMark)) {
 			t.Fatalf("ReadFile() gave %q", content)
 		}
 		if code := status.Code(err); code == codes.Internal || code == codes.Unavailable || code == codes.DeadlineExceeded {

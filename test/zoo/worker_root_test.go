@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -167,7 +169,7 @@ func TestSignalsToTheFirstProcess(t *testing.T) {
 				t.Fatal(err)
 			} else if sb.GetStatus() != sandboxv1.SandboxStatus_SANDBOX_STATUS_RUNNING {
 				t.Logf("signal %d %s ended the sandbox: %s", n, name, sb.GetStatusReason())
-				if sb.GetStatusReason() == "" {
+				if !strings.Contains(sb.GetStatusReason(), "worker ended") {
 					t.Errorf("signal %d %s ended the sandbox for no reason", n, name)
 				}
 				sandbox = d.open(cb, "development")
@@ -206,4 +208,83 @@ func openFiles(t testing.TB, pid int) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// children are the processes that the daemon has started.
+func (d *daemon) children() map[int]bool {
+	d.Helper()
+	found := map[int]bool{}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.process.Process.Pid))
+	if err != nil {
+		d.Fatal(err)
+	}
+	for _, path := range tasks {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for pid := range strings.FieldsSeq(string(b)) {
+			n, err := strconv.Atoi(pid)
+			if err != nil {
+				d.Fatal(err)
+			}
+			found[n] = true
+		}
+	}
+	return found
+}
+
+// From outside, a worker catches what it can; when it is killed, its sandbox
+// ends with all that runs there, and the others do not.
+func TestKilledWorkerEndsItsSandbox(t *testing.T) {
+	d := start(t, bin)
+	dir := t.TempDir()
+	if err := build(dir); err != nil {
+		t.Fatal(err)
+	}
+	cb := d.ingest(dir)
+	other := d.open(cb, "development") // and with it the view
+	before := d.children()
+	sandbox := d.open(cb, "development")
+	worker := 0
+	for pid := range d.children() {
+		if !before[pid] && worker != 0 {
+			t.Fatal("the daemon has several new processes")
+		}
+		if !before[pid] {
+			worker = pid
+		}
+	}
+	if worker == 0 {
+		t.Fatal("the daemon has no new process")
+	}
+	ended := make(chan error, 1)
+	go func() {
+		_, err := d.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "sleep 600"})
+		ended <- err
+	}()
+	for n := unix.Signal(1); n <= 64; n++ {
+		if n != unix.SIGKILL && n != unix.SIGSTOP {
+			if err := unix.Kill(worker, n); err != nil {
+				t.Fatalf("signal %d: %v", n, err)
+			}
+		}
+	}
+	if r, err := d.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "cat open.txt"}); err != nil || r.GetStdout() != "open" {
+		t.Errorf("after all signals but SIGKILL: %v, %v", r, err)
+	}
+	if err := unix.Kill(worker, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("the command = %v, want a failed precondition", err)
+	}
+	d.awaitEnd(t, sandbox, nil)
+	sb, err := d.GetSandbox(bound(t), &sandboxv1.GetSandboxRequest{SandboxId: sandbox})
+	if err != nil || !strings.Contains(sb.GetStatusReason(), "worker ended: signal: killed") {
+		t.Errorf("the sandbox is %v, %q, %v", sb.GetStatus(), sb.GetStatusReason(), err)
+	}
+	if r, err := d.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: other, Command: "cat open.txt"}); err != nil || r.GetStdout() != "open" {
+		t.Errorf("the other sandbox: %v, %v", r, err)
+	}
 }
