@@ -141,7 +141,7 @@ func TestCallsOfAUserWhoseMessagesHoldTooMuchAreRefused(t *testing.T) {
 		t.Errorf("details are %v", meta)
 	}
 	cancel()
-	f.until("the end of the calls", func() bool { return f.held() == 0 })
+	f.until("the end of the calls", func() bool { return f.held() < 1000 }) // a ping may come after them
 	if _, err := f.GetInfo(ctxOf(t), &sandboxv1.GetInfoRequest{}); err != nil {
 		t.Errorf("afterwards GetInfo() = %v", err)
 	}
@@ -151,19 +151,30 @@ func TestAConnectionThatHoldsTooMuchIsCut(t *testing.T) {
 	const most = 4 << 20
 	f := withInflow(t, most, math.MaxInt64)
 	sandbox := f.sandbox()
-	var open []grpc.ClientStreamingClient[sandboxv1.WriteFileRequest, sandboxv1.FileInfo]
+	var open []sandboxv1.SandboxService_ExecInteractiveClient
 	for range 20 {
-		open = append(open, f.writing(ctxOf(t), sandbox))
+		stream, err := f.ExecInteractive(ctxOf(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "sleep 600"}
+		if err := stream.Send(&sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Start{Start: start}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil { // it runs
+			t.Fatal(err)
+		}
+		open = append(open, stream)
 	}
 	for _, stream := range open {
-		_ = stream.Send(content(most / 8)) // the connection may be cut by now
+		_ = stream.Send(&sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Stdin{Stdin: make([]byte, most/8)}}) // it may be cut by now
 	}
 	for _, stream := range open {
-		if err := stream.RecvMsg(&sandboxv1.FileInfo{}); status.Code(err) != codes.Unavailable {
+		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
 			t.Errorf("a call of the connection = %v", err)
 		}
 	}
-	f.until("the end of the connection", func() bool { return f.held() == 0 })
+	f.until("the end of the connection", func() bool { return f.held() < 1000 })
 }
 
 func TestWhatCannotBeThereIsForgotten(t *testing.T) {

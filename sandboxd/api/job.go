@@ -58,7 +58,7 @@ type sink func(sandboxv1.ExecOutput_OutputType, []byte) error
 // begin starts a command with pipes for its standard streams.
 func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job, err error) {
 	j := &job{server: s, cmd: cmd, ended: make(chan struct{}), fed: make(chan struct{})}
-	if j.release, err = s.commands.take(cmd.run.Sandbox().Info().Owner, s.cfg.Limits.Commands); err != nil {
+	if j.release, err = s.commands.take(cmd.run.Sandbox().Info().Owner, 1, s.cfg.Limits.Commands); err != nil {
 		return nil, err
 	}
 	spec := cmd.spec

@@ -2,32 +2,34 @@ package api
 
 import "sync"
 
-// quota counts what each owner has at the moment. Its zero value is ready to
-// use.
+// quota counts what each owner has of a resource at the moment.
 type quota struct {
+	resource string // as errors name it
+	text     string // what is not allowed, with %d for the limit
+
 	mu     sync.Mutex
 	counts map[uint32]int
 }
 
-// take counts one more of an owner's, or returns an error at the limit.
-// Release must be called once.
-func (q *quota) take(owner uint32, limit int) (release func(), err error) {
+// take counts n more of an owner's, or returns an error above the limit. Release
+// must be called once.
+func (q *quota) take(owner uint32, n, limit int) (release func(), err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.counts[owner] >= limit {
-		return nil, overLimit("commands-per-owner", int64(limit), "%d commands run at once, more are not allowed", limit)
+	if q.counts[owner]+n > limit {
+		return nil, overLimit(q.resource, int64(limit), q.text, limit)
 	}
 	if q.counts == nil {
 		q.counts = make(map[uint32]int)
 	}
-	q.counts[owner]++
-	return func() { q.give(owner) }, nil
+	q.counts[owner] += n
+	return func() { q.give(owner, n) }, nil
 }
 
-func (q *quota) give(owner uint32) {
+func (q *quota) give(owner uint32, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.counts[owner]--; q.counts[owner] == 0 {
+	if q.counts[owner] -= n; q.counts[owner] <= 0 {
 		delete(q.counts, owner)
 	}
 }

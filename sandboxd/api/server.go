@@ -96,9 +96,10 @@ type Server struct {
 	tasks sync.WaitGroup
 	// owners remembers whose codebase is whose: codebase id to uid.
 	owners sync.Map
-	// commands are those that run.
-	commands quota
-	inflow   *inflow
+	// commands are those that run, and inputs the bytes that processes in the
+	// background were given to read.
+	commands, inputs quota
+	inflow           *inflow
 	// processes are commands in the background.
 	processes *process.Table
 	outputs   *process.Budget
@@ -108,8 +109,10 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.filled()
 	s := &Server{
-		inflow: newInflow(cfg.Limits.Inflow),
-		cfg:    cfg, health: health.NewServer(),
+		commands: quota{resource: "commands-per-owner", text: "%d commands run at once, more are not allowed"},
+		inputs:   quota{resource: "input-bytes-per-owner", text: "processes in the background may have %d bytes of standard input to begin with"},
+		inflow:   newInflow(cfg.Limits.Inflow),
+		cfg:      cfg, health: health.NewServer(),
 		processes: process.NewTable(), outputs: process.NewBudget(process.MaxOwnerOutput),
 	}
 	g := grpc.NewServer(

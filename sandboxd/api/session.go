@@ -162,7 +162,7 @@ func (s *Server) sessionExec(ctx context.Context, req *sandboxv1.SessionExecRequ
 		return status, nil, err
 	}
 	info := found.Sandbox().Info()
-	release, err := s.commands.take(info.Owner, s.cfg.Limits.Commands)
+	release, err := s.commands.take(info.Owner, 1, s.cfg.Limits.Commands)
 	if err != nil {
 		return status, nil, err
 	}

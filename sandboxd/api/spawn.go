@@ -17,6 +17,9 @@ const (
 	spawnPatience = 30 * time.Second
 	// maxCommandShown is how much of a command a Process message has.
 	maxCommandShown = 512
+	// maxOwnerInput bounds what the processes of one owner were given to read
+	// when they began, which stays in memory until they end.
+	maxOwnerInput = 64 << 20
 )
 
 // Spawn starts a command in the background.
@@ -57,11 +60,16 @@ func (s *Server) spawn(ctx context.Context, req *sandboxv1.SpawnRequest) (*proce
 	if err != nil {
 		return nil, err
 	}
-	j, err := s.begin(ctx, cmd, req.GetOpenStdin())
+	info := cmd.run.Sandbox().Info()
+	release, err := s.inputs.take(info.Owner, len(cmd.stdin), maxOwnerInput)
 	if err != nil {
 		return nil, err
 	}
-	info := cmd.run.Sandbox().Info()
+	j, err := s.begin(ctx, cmd, req.GetOpenStdin())
+	if err != nil {
+		release()
+		return nil, err
+	}
 	p := &process.Process{
 		ID: process.NewID(), SandboxID: info.ID, Command: clip(cmd.text, maxCommandShown), Started: time.Now(),
 		Running: j.proc, Output: process.NewOutput(info.Owner, s.outputs),
@@ -73,7 +81,10 @@ func (s *Server) spawn(ctx context.Context, req *sandboxv1.SpawnRequest) (*proce
 		j.feedAll()
 	}
 	s.processes.Add(p, cmd.run.AfterEnd)
-	s.tasks.Go(func() { s.tend(cmd, j, p) })
+	s.tasks.Go(func() {
+		defer release()
+		s.tend(cmd, j, p)
+	})
 	return p, nil
 }
 
