@@ -21,8 +21,8 @@ const (
 type reply struct {
 	file    *os.File
 	entries []runtime.FileInfo
-	bytes   int  // of their paths and targets
-	over    bool // done is closed: what still comes is dropped
+	bytes   int    // of their paths and targets
+	over    bool   // done is closed: what still comes is dropped
 	path    string // what could not be removed
 	err     error
 	done    chan struct{}
