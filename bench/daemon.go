@@ -18,6 +18,8 @@ import (
 
 // daemon is a private sandboxd and connections to it.
 type daemon struct {
+	// lost is what its sandboxes go without.
+	lost      []string
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	log       string
@@ -26,8 +28,10 @@ type daemon struct {
 	sandboxes sandboxv1.SandboxServiceClient
 }
 
-func startDaemon(ctx context.Context, bin, dir string, verbose bool) (*daemon, error) {
-	d := &daemon{log: filepath.Join(dir, "log"), exited: make(chan struct{})}
+// startDaemon starts one that keeps its state in dir. It believes that the
+// kernel lacks what is lost, and its sandboxes accept that.
+func startDaemon(ctx context.Context, o options, dir string, lost ...string) (*daemon, error) {
+	d := &daemon{lost: lost, log: filepath.Join(dir, "log"), exited: make(chan struct{})}
 	for _, sub := range []string{"state", "run"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
@@ -38,14 +42,14 @@ func startDaemon(ctx context.Context, bin, dir string, verbose bool) (*daemon, e
 		return nil, err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(filepath.Join(bin, "sandboxd"),
+	d.cmd = exec.Command(filepath.Join(o.bin, "sandboxd"),
 		"--state-dir", filepath.Join(dir, "state"), "--run-dir", filepath.Join(dir, "run"))
 	d.cmd.Stdout, d.cmd.Stderr = log, log
-	if verbose {
+	if o.verbose {
 		d.cmd.Stdout, d.cmd.Stderr = os.Stderr, os.Stderr
 	}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := d.cmd.Start(); err != nil {
+	if err := startWithout(d.cmd, lost); err != nil {
 		return nil, fmt.Errorf("cannot start the daemon (make build first): %w", err)
 	}
 	go func() {
@@ -136,7 +140,8 @@ func (d *daemon) create(ctx context.Context, codebase string, level sandboxv1.Pe
 	}
 	sb, err := d.sandboxes.CreateSandbox(ctx, &sandboxv1.CreateSandboxRequest{
 		CodebaseId: codebase, Permissions: rules, Start: true,
-		CommitMode: sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
+		CommitMode:   sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
+		AcceptLosses: d.lost,
 	})
 	return sb.GetId(), err
 }

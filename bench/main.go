@@ -41,6 +41,7 @@ type section struct {
 var sections = []section{
 	{"exec", measureExec},
 	{"lifecycle", measureLifecycle},
+	{"walls", measureWalls},
 	{"ingest", measureIngest},
 	{"tree", measureTree},
 	{"untar", measureUntar},
@@ -54,7 +55,7 @@ func main() {
 	flag.BoolVar(&o.verbose, "v", false, "show the daemon's log")
 	flag.StringVar(&o.bin, "bin", "bin", "directory of the built programs")
 	flag.StringVar(&o.tree, "tree", "/usr/local/go/src", "directory to copy and look at through a view")
-	flag.StringVar(&o.only, "only", "", "comma-separated sections: exec lifecycle ingest tree untar python memory")
+	flag.StringVar(&o.only, "only", "", "comma-separated sections: exec lifecycle walls ingest tree untar python memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -85,7 +86,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}
-	d, err := startDaemon(ctx, o.bin, dir, o.verbose)
+	d, err := startDaemon(ctx, o, dir)
 	if err != nil {
 		return err
 	}
