@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/agentfense/agentfense/sandboxd/runtime"
@@ -26,6 +28,13 @@ const parent = "agentfense"
 // other one, however many processes each has. Where there is no cpu controller
 // it goes without.
 const normalShares = 1024
+
+// All sandboxes of the machine together have the weight of one process that is
+// nicer by 5 than the rest of it. Between groups nice values count for nothing.
+const (
+	parentShares = 335 // of v1; 1024 is usual
+	parentWeight = 33  // of v2; 100 is usual
+)
 
 // cpuPeriod is the period that CPUQuota refers to, in microseconds.
 const cpuPeriod = 100_000
@@ -113,6 +122,12 @@ func (t *Tree) Close() error {
 	}
 	_ = t.driver.remove("/" + parent) // in use while another daemon runs
 	return nil
+}
+
+// setParent gives a file of the groups' parent a value. The parent may be new:
+// the last daemon that ends removes it.
+func setParent(hierarchy, name string, value int) error {
+	return os.WriteFile(filepath.Join(hierarchy, parent, name), strconv.AppendInt(nil, int64(value), 10), 0)
 }
 
 // retry calls f until it succeeds, for a while: the kernel lets go of a group a

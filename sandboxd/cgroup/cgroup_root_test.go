@@ -5,10 +5,14 @@ package cgroup
 import (
 	"crypto/rand"
 	"errors"
+	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
@@ -55,6 +59,31 @@ func TestSweepEndsWhatAPredecessorLeft(t *testing.T) {
 	var exit *exec.ExitError
 	if err := c.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Errorf("the process ended with %v, want SIGKILL", err)
+	}
+	if err := tree.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAllSandboxesTogetherWeighLessThanTheDaemon(t *testing.T) {
+	tree := open(t, "test-"+rand.Text())
+	g, err := tree.New("sb_1", runtime.Limits{Pids: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, usual := "cpu/"+parent+"/cpu.shares", 1024
+	if host.HaveCgroups().Version == 2 {
+		file, usual = parent+"/cpu.weight", 100
+	}
+	b, err := os.ReadFile(host.CgroupRoot + "/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := strconv.Atoi(strings.TrimSpace(string(b))); err != nil || got >= usual || got < usual/4 {
+		t.Errorf("%s is %q, want the weight of what is nicer than %d", file, b, usual)
+	}
+	if err := g.Delete(); err != nil {
+		t.Error(err)
 	}
 	if err := tree.Close(); err != nil {
 		t.Error(err)

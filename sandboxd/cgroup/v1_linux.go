@@ -71,6 +71,11 @@ func (d *v1) create(path string, l runtime.Limits) (Group, error) {
 		return nil, err
 	}
 	g := &groupV1{c: c, memory: l.Memory > 0}
+	if slices.Contains(needed, cgroup1.Cpu) {
+		if err := setParent(host.CgroupRoot+"/cpu", "cpu.shares", parentShares); err != nil {
+			return nil, errors.Join(err, g.Delete())
+		}
+	}
 	for _, name := range needed {
 		f, err := os.OpenFile(host.CgroupRoot+"/"+string(name)+path+"/tasks", os.O_WRONLY, 0)
 		if err != nil {

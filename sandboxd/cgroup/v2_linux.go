@@ -42,6 +42,11 @@ func (d *v2) create(path string, l runtime.Limits) (Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if res.CPU != nil {
+		if err := setParent(host.CgroupRoot, "cpu.weight", parentWeight); err != nil {
+			return nil, errors.Join(err, m.Delete())
+		}
+	}
 	dir, err := os.Open(host.CgroupRoot + path)
 	if err != nil {
 		return nil, errors.Join(err, m.Delete())
