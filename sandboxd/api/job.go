@@ -37,6 +37,7 @@ type job struct {
 	// its standard input any more.
 	ended, fed chan struct{}
 	release    func() // of the owner's count
+	grown      func() // no newcomer any more
 }
 
 // input is where a command's standard input goes.
@@ -61,6 +62,7 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 	if j.release, err = s.commands.take(cmd.run.Sandbox().Info().Owner, 1, s.cfg.Limits.Commands); err != nil {
 		return nil, err
 	}
+	j.grown = s.newcomers.arrive()
 	spec := cmd.spec
 	defer func() {
 		closeAll(spec.Stdin, spec.Stdout, spec.Stderr)
@@ -70,6 +72,7 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 				j.stdin.Close()
 			}
 			j.release()
+			j.grown()
 		}
 	}()
 	if spec.Terminal == nil {
@@ -163,6 +166,8 @@ func (j *job) giveUp() {
 // what they write is dropped.
 func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
 	defer j.release()
+	defer j.grown()
+	sink = j.server.newcomers.yielding(j.grown, sink)
 	ctx, stop := j.cmd.run.Bind(ctx)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)

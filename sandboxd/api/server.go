@@ -100,6 +100,8 @@ type Server struct {
 	// background were given to read.
 	commands, inputs quota
 	inflow           *inflow
+	// newcomers are those that have just begun.
+	newcomers newcomers
 	// processes are commands in the background.
 	processes *process.Table
 	outputs   *process.Budget

@@ -167,6 +167,9 @@ func (s *Server) sessionExec(ctx context.Context, req *sandboxv1.SessionExecRequ
 		return status, nil, err
 	}
 	defer release()
+	grown := s.newcomers.arrive()
+	defer grown()
+	sink = s.newcomers.yielding(grown, sink)
 	status, err = found.Exec(ctx, c, func(from session.Stream, b []byte) error {
 		if from == session.Stderr {
 			return sink(sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR, b)
