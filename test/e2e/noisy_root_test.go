@@ -97,7 +97,7 @@ func TestNoisyNeighbours(t *testing.T) {
 func (b *box) recovers() {
 	b.d.t.Helper()
 	req := &sandboxv1.ExecRequest{SandboxId: b.id, Command: "echo alive"}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		res, err := b.d.sandbox.Exec(context.Background(), req)
 		if err == nil && res.GetStdout() == "alive\n" {
 			return
