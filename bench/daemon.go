@@ -23,6 +23,7 @@ type daemon struct {
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	log       string
+	socket    string
 	conn      *grpc.ClientConn
 	codebases sandboxv1.CodebaseServiceClient
 	sandboxes sandboxv1.SandboxServiceClient
@@ -31,7 +32,11 @@ type daemon struct {
 // startDaemon starts one that keeps its state in dir. It believes that the
 // kernel lacks what is lost, and its sandboxes accept that.
 func startDaemon(ctx context.Context, o options, dir string, lost ...string) (*daemon, error) {
-	d := &daemon{lost: lost, log: filepath.Join(dir, "log"), exited: make(chan struct{})}
+	d, err := connect(filepath.Join(dir, "run", "api.sock"))
+	if err != nil {
+		return nil, err
+	}
+	d.lost, d.log, d.exited = lost, filepath.Join(dir, "log"), make(chan struct{})
 	for _, sub := range []string{"state", "run"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
@@ -56,19 +61,26 @@ func startDaemon(ctx context.Context, o options, dir string, lost ...string) (*d
 		defer close(d.exited)
 		_ = d.cmd.Wait()
 	}()
-	d.conn, err = grpc.NewClient("unix://"+filepath.Join(dir, "run", "api.sock"),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(256<<20)))
-	if err == nil {
-		err = d.await(ctx)
-	}
-	if err != nil {
+	if err := d.await(ctx); err != nil {
 		_ = d.stop()
 		return nil, err
 	}
-	d.codebases = sandboxv1.NewCodebaseServiceClient(d.conn)
-	d.sandboxes = sandboxv1.NewSandboxServiceClient(d.conn)
 	return d, nil
+}
+
+// connect makes a client of a daemon that may be of somebody else.
+func connect(socket string) (*daemon, error) {
+	conn, err := grpc.NewClient("unix://"+socket,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(256<<20)))
+	if err != nil {
+		return nil, err
+	}
+	return &daemon{
+		socket: socket, conn: conn,
+		codebases: sandboxv1.NewCodebaseServiceClient(conn),
+		sandboxes: sandboxv1.NewSandboxServiceClient(conn),
+	}, nil
 }
 
 func (d *daemon) await(ctx context.Context) error {

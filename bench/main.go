@@ -40,6 +40,9 @@ type section struct {
 
 var sections = []section{
 	{"exec", measureExec},
+	{"session", measureSession},
+	{"file", measureFile},
+	{"clients", measureClients},
 	{"lifecycle", measureLifecycle},
 	{"walls", measureWalls},
 	{"ingest", measureIngest},
@@ -55,7 +58,7 @@ func main() {
 	flag.BoolVar(&o.verbose, "v", false, "show the daemon's log")
 	flag.StringVar(&o.bin, "bin", "bin", "directory of the built programs")
 	flag.StringVar(&o.tree, "tree", "/usr/local/go/src", "directory to copy and look at through a view")
-	flag.StringVar(&o.only, "only", "", "comma-separated sections: exec lifecycle walls ingest tree untar python memory")
+	flag.StringVar(&o.only, "only", "", "comma-separated sections: exec session file clients lifecycle walls ingest tree untar python memory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -32,7 +32,7 @@ func measurePython(ctx context.Context, b *bench) error {
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, python, "-c", pythonScript, dir, fmt.Sprint(b.rounds(300)))
-	cmd.Env = append(os.Environ(), "AGENTFENSE_ENDPOINT=unix://"+filepath.Join(b.dir, "run", "api.sock"))
+	cmd.Env = append(os.Environ(), "AGENTFENSE_ENDPOINT=unix://"+b.socket)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%w: %s", err, stderr.Bytes())
@@ -48,6 +48,10 @@ func measurePython(ctx context.Context, b *bench) error {
 		return s
 	}
 	b.table.times("SDK run('true')", of("run"), of("subprocess"), "subprocess.run(['bash', '-c', 'true'])")
+	b.table.times("SDK session create", of("create"), of("plain create"), "a bash behind pipes, first answer")
+	b.table.times("SDK session exec true", of("exec"), of("plain exec"), "the same to a bash behind pipes")
+	b.table.times("SDK write_file 1 MiB", of("up"), of("plain up"), "pathlib's write_bytes beside the delta")
+	b.table.times("SDK read_file_bytes 1 MiB", of("down"), of("plain down"), "pathlib's read_bytes")
 	b.table.times("SDK from_local, run, destroy", of("whole"), of("copy"), "shutil.copytree, subprocess.run, rmtree")
 	return nil
 }

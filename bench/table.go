@@ -42,6 +42,18 @@ func (t *table) compare(what string, ours, limit time.Duration, limitIs string) 
 	t.rows = append(t.rows, []string{what, short(ours), short(limit), ratio, limitIs})
 }
 
+// rates adds how often a second two things are done, of count in each sample;
+// the ratio is that of their times.
+func (t *table) rates(what string, count int, ours, limit samples, limitIs string) {
+	a, b := ours.percentile(50), limit.percentile(50)
+	ratio := fmt.Sprintf("%.2f", float64(a)/float64(b))
+	t.rows = append(t.rows, []string{what, rate(count, a), rate(count, b), ratio, limitIs})
+}
+
+func rate(count int, took time.Duration) string {
+	return fmt.Sprintf("%.0f/s", float64(count)/took.Seconds())
+}
+
 // fact adds a figure without a limit.
 func (t *table) fact(what, value, note string) {
 	t.rows = append(t.rows, []string{what, value, "", "", note})
