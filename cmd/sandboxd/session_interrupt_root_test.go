@@ -108,6 +108,59 @@ func TestSessionTimeoutThatComesLate(t *testing.T) {
 	}
 }
 
+// The end may come before the shell has read the command, or while it is about
+// to start something.
+func TestSessionTimeoutThatComesEarly(t *testing.T) {
+	b := newBox(t)
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})
+	for _, shell := range []string{"bash", "sh"} {
+		s := b.session(t, &sandboxv1.CreateSessionRequest{SandboxId: sb, Shell: shell})
+		s.exec("X=kept")
+		for i := range 60 {
+			command := []string{"sleep 600", "while :; do :; done", "while :; do true; done"}[i%3]
+			_, err := s.try(command, 20*time.Microsecond*time.Duration(1+i*i))
+			wantError(t, err, codes.DeadlineExceeded, "COMMAND_TIMEOUT")
+			s.check(want{command: fmt.Sprintf("echo %d $X", i), stdout: fmt.Sprintf("%d kept\n", i)})
+		}
+		b.drop(t, s)
+	}
+}
+
+func TestSessionTimeoutOfACommandThatIsNotRead(t *testing.T) {
+	b := newBox(t)
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})
+	for _, shell := range []string{"bash", "sh"} {
+		s := b.session(t, &sandboxv1.CreateSessionRequest{SandboxId: sb, Shell: shell})
+		info, err := b.GetSession(ctxOf(t), &sandboxv1.GetSessionRequest{SessionId: s.id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the first command, and a later one
+			b.run(sb, fmt.Sprintf("kill -STOP %d", info.GetPid()))
+			s.timeOut("while :; do :; done")
+			s.check(
+				want{command: "echo $X; echo err >&2", stdout: "\n", stderr: "err\n"},
+				want{command: "echo out", stdout: "out\n"},
+			)
+		}
+		b.drop(t, s)
+	}
+}
+
+func TestSessionInterruptedBeforeItsFirstCommand(t *testing.T) {
+	b := newBox(t)
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})
+	s := b.session(t, &sandboxv1.CreateSessionRequest{SandboxId: sb})
+	info, err := b.GetSession(ctxOf(t), &sandboxv1.GetSessionRequest{SessionId: s.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(sb, fmt.Sprintf("kill -64 %d", info.GetPid()))
+	_, _ = s.try("true", 5*time.Second) // it may be lost
+	s.check(want{command: "echo out; echo err >&2", stdout: "out\n", stderr: "err\n"})
+	b.drop(t, s)
+}
+
 func TestSessionThatCannotBeInterruptedIsClosed(t *testing.T) {
 	b := newBox(t)
 	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})

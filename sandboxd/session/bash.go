@@ -21,7 +21,7 @@ import (
 type bash struct{}
 
 const bashSetup = `set +o posix
-exec 250<&0
+exec 250<&0 252>&2
 __af_d() {
 builtin local m=0
 case $2 in *[xv]*) builtin set +xv;; esac

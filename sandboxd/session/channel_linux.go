@@ -79,6 +79,22 @@ func (c *channel) during(ctx context.Context) (done func()) {
 	}
 }
 
+// taken waits until the shell has read all that was written to it, or ctx ends.
+func (c *channel) taken(ctx context.Context) {
+	conn, err := c.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	for ctx.Err() == nil {
+		var unread int
+		err := conn.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+		if err != nil || unread == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // next returns the report with a number, or one of a shell that executes
 // itself. Older reports are skipped.
 func (c *channel) next(seq uint32) (report, error) {

@@ -16,7 +16,11 @@ const (
 	// openPatience is how long a new shell may take to answer.
 	openPatience = 10 * time.Second
 	// grace is how long an interrupted shell may take to be ready again.
-	grace = 2 * time.Second
+	grace = 10 * time.Second
+	// firstPause and lastPause are between two looks for what an interrupted
+	// shell may have started since.
+	firstPause = 10 * time.Millisecond
+	lastPause  = 160 * time.Millisecond
 	// endPatience is how long a killed shell may take to be gone.
 	endPatience = 10 * time.Second
 )
@@ -36,6 +40,7 @@ type shell struct {
 	seq   uint32
 	last  report
 	kills uint64 // see runtime.Interrupter, before the newest command
+	told  bool   // something of the newest command was written to it
 	torn  bool   // a command was written to it in part
 }
 
@@ -139,9 +144,9 @@ func (sh *shell) tell(ctx context.Context, text string) (report, error) {
 	if sh.hasExited() { // then nothing stops the channel any more
 		return report{}, errExited
 	}
-	_, err := sh.channel.conn.WriteString(text)
-	if err != nil {
-		sh.torn = true
+	n, err := sh.channel.conn.WriteString(text)
+	if sh.told = n > 0; err != nil {
+		sh.torn = sh.told
 	} else {
 		var r report
 		if r, err = sh.channel.next(sh.seq); err == nil {
@@ -185,19 +190,55 @@ func (sh *shell) interrupt(began time.Duration, mark uint32) error {
 	if !ok {
 		return fmt.Errorf("this runtime cannot interrupt: %w", errProtocol)
 	}
-	err := in.Interrupt(ctx, runtime.Interruption{Signal: interruptSignal, Since: began, Mark: mark})
-	if err != nil {
+	what := runtime.Interruption{Since: began, Mark: mark}
+	if _, ok := sh.dialect.(bash); ok {
+		// A bash that executes itself would leave a command that it has not read
+		// to its successor. If it was stopped, it goes on from here.
+		if err := in.Interrupt(ctx, what); err != nil {
+			return err
+		}
+		sh.channel.taken(ctx)
+	}
+	what.Signal = interruptSignal
+	if err := in.Interrupt(ctx, what); err != nil {
 		return err
 	}
 	if sh.torn {
 		return errTorn
 	}
+	defer sh.hunt(ctx, in, what)()
 	sh.seq++
 	r, err := sh.tell(ctx, sh.dialect.probe(sh.channel.key, sh.seq))
 	if err == nil && r.revived {
 		err = sh.revive(ctx, r)
 	}
 	return err
+}
+
+// hunt ends again and again what the command has started, until the returned
+// function is called: a shell that was about to start something when the signal
+// came waits for that first.
+func (sh *shell) hunt(ctx context.Context, in runtime.Interrupter, what runtime.Interruption) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	what.Signal = 0
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for pause := firstPause; ; pause = min(2*pause, lastPause) {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return
+			}
+			if in.Interrupt(context.WithoutCancel(ctx), what) != nil {
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // oomKills counts what the memory limit has killed in the sandbox.
