@@ -20,14 +20,20 @@ func measureClients(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	clients := make([]*daemon, clientCount)
+	clients := make([]*daemon, 0, clientCount)
+	defer func() {
+		for _, c := range clients {
+			_ = c.conn.Close()
+		}
+	}()
 	sandboxes := make([]string, clientCount)
-	for i := range clients {
-		if clients[i], err = connect(b.socket); err != nil {
+	for i := range clientCount {
+		c, err := connect(b.socket)
+		if err != nil {
 			return err
 		}
-		defer clients[i].conn.Close()
-		if sandboxes[i], err = clients[i].create(ctx, codebase, sandboxv1.Permission_PERMISSION_WRITE); err != nil {
+		clients = append(clients, c)
+		if sandboxes[i], err = c.create(ctx, codebase, sandboxv1.Permission_PERMISSION_WRITE); err != nil {
 			return err
 		}
 	}

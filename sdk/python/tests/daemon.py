@@ -43,6 +43,10 @@ class Daemon:
             time.sleep(0.02)
         assert self._answers(), self.log()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as s:
             return s.connect_ex(f"{self.directory}/api.sock") == 0
