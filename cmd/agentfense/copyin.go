@@ -118,12 +118,16 @@ func (j *copyJob) sendFile(ctx context.Context, f *os.File, to place) error {
 	if err != nil {
 		return err
 	}
+	j.progress.begin()
+	done, total := int64(0), fi.Size()
 	start := &sandboxv1.WriteFileRequest_Start{SandboxId: to.sandbox, Path: []byte(to.path), Mode: uint32(fi.Mode().Perm())}
 	err = stream.Send(&sandboxv1.WriteFileRequest{Step: &sandboxv1.WriteFileRequest_Start_{Start: start}})
 	for buf := make([]byte, copyChunk); err == nil; {
 		n, rerr := f.Read(buf)
 		if n > 0 {
 			err = stream.Send(&sandboxv1.WriteFileRequest{Step: &sandboxv1.WriteFileRequest_Data{Data: buf[:n]}})
+			done += int64(n)
+			j.progress.copied(to.path, n, done, total)
 		}
 		if errors.Is(rerr, io.EOF) {
 			break

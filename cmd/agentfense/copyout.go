@@ -46,7 +46,7 @@ func (j *copyJob) copyOut(ctx context.Context, from place, to string) error {
 		return err
 	}
 	defer root.Close()
-	return j.fetchFile(ctx, from, root, filepath.Base(to), at.GetMode())
+	return j.fetchFile(ctx, from, root, filepath.Base(to), at)
 }
 
 // fetchTree copies a directory, one listing after the other.
@@ -93,7 +93,7 @@ func (j *copyJob) fetchEntry(ctx context.Context, from place, root *os.Root, nam
 		j.leaveOut(from.path, "a symbolic link")
 		return nil
 	}
-	err := j.fetchFile(ctx, from, root, name, f.GetMode())
+	err := j.fetchFile(ctx, from, root, name, f)
 	if reasonOf(err) == "NOT_A_FILE" {
 		j.leaveOut(from.path, "not a regular file")
 		return nil
@@ -102,7 +102,7 @@ func (j *copyJob) fetchEntry(ctx context.Context, from place, root *os.Root, nam
 }
 
 // fetchFile streams one file into a temporary one, which then takes its name.
-func (j *copyJob) fetchFile(ctx context.Context, from place, root *os.Root, name string, mode uint32) (err error) {
+func (j *copyJob) fetchFile(ctx context.Context, from place, root *os.Root, name string, at *sandboxv1.FileInfo) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := j.client.sandboxes.ReadFile(ctx, &sandboxv1.ReadFileRequest{SandboxId: from.sandbox, Path: []byte(from.path)})
@@ -114,7 +114,7 @@ func (j *copyJob) fetchFile(ctx context.Context, from place, root *os.Root, name
 		return fmt.Errorf("%s: %w", quoteName(from.path), err)
 	}
 	temp := path.Join(path.Dir(name), ".agentfense-"+rand.Text())
-	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(mode&0o777))
+	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(at.GetMode()&0o777))
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,12 @@ func (j *copyJob) fetchFile(ctx context.Context, from place, root *os.Root, name
 			_ = root.Remove(temp)
 		}
 	}()
-	err = receive(f, stream, first)
+	j.progress.begin()
+	done := int64(0)
+	err = receive(f, stream, first, func(n int) {
+		done += int64(n)
+		j.progress.copied(from.path, n, done, at.GetSize())
+	})
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -133,12 +138,13 @@ func (j *copyJob) fetchFile(ctx context.Context, from place, root *os.Root, name
 	return root.Rename(temp, name)
 }
 
-func receive(f io.Writer, stream grpc.ServerStreamingClient[sandboxv1.FileChunk], m *sandboxv1.FileChunk) error {
+func receive(f io.Writer, stream grpc.ServerStreamingClient[sandboxv1.FileChunk], m *sandboxv1.FileChunk, wrote func(n int)) error {
 	for {
-		if _, err := f.Write(m.GetData()); err != nil {
+		n, err := f.Write(m.GetData())
+		if err != nil {
 			return err
 		}
-		var err error
+		wrote(n)
 		m, err = stream.Recv()
 		switch {
 		case errors.Is(err, io.EOF):

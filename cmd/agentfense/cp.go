@@ -47,8 +47,10 @@ is then 1.`,
 				return usagef("one of the two must be in a sandbox, as ID:PATH, and the other on this machine")
 			}
 			return a.withClient(cmd.Context(), func(c *client) error {
-				job := &copyJob{client: c, app: a}
-				if err := job.run(cmd.Context(), from, to); err != nil {
+				job := &copyJob{client: c, app: a, progress: a.progress()}
+				err := job.run(cmd.Context(), from, to)
+				job.progress.clear()
+				if err != nil {
 					return err
 				}
 				if job.left > 0 {
@@ -62,9 +64,10 @@ is then 1.`,
 
 // copyJob is one cp under way.
 type copyJob struct {
-	client *client
-	app    *app
-	left   int // entries that were left out
+	client   *client
+	app      *app
+	progress *progress
+	left     int // entries that were left out
 }
 
 func (j *copyJob) run(ctx context.Context, from, to place) error {
@@ -77,5 +80,6 @@ func (j *copyJob) run(ctx context.Context, from, to place) error {
 // leaveOut names an entry that is no regular file or directory.
 func (j *copyJob) leaveOut(name, why string) {
 	j.left++
+	j.progress.clear()
 	j.app.complain(fmt.Errorf("%s is left out: %s", quoteName(name), why))
 }

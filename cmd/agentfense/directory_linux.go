@@ -53,7 +53,8 @@ func (d *directory) codebaseName() string {
 }
 
 // ingest has the daemon read the directory into the codebase.
-func (d *directory) ingest(ctx context.Context, c sandboxv1.CodebaseServiceClient, codebase string, opt *sandboxv1.IngestOptions) (*sandboxv1.IngestResult, error) {
+func (d *directory) ingest(ctx context.Context, c sandboxv1.CodebaseServiceClient, codebase string, opt *sandboxv1.IngestOptions, show *progress) (*sandboxv1.IngestResult, error) {
+	defer show.clear()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := c.IngestDirectory(ctx, &sandboxv1.IngestDirectoryRequest{
@@ -77,6 +78,7 @@ func (d *directory) ingest(ctx context.Context, c sandboxv1.CodebaseServiceClien
 		if p.GetResult() != nil {
 			return p.GetResult(), nil
 		}
+		show.ingest(d.path, p.GetFiles(), p.GetBytesRead())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -121,6 +122,13 @@ func (f *fakeDaemon) IngestDirectory(req *sandboxv1.IngestDirectoryRequest, stre
 	if _, err := os.Stat(string(req.GetDirectory()) + "/slow"); err == nil {
 		<-stream.Context().Done()
 		return stream.Context().Err()
+	}
+	if strings.HasSuffix(string(req.GetDirectory()), "/long") {
+		for begun := time.Now(); time.Since(begun) < 2*progressAfter; time.Sleep(10 * time.Millisecond) {
+			if err := stream.Send(&sandboxv1.IngestProgress{Files: 1234, BytesRead: 2048}); err != nil {
+				return err
+			}
+		}
 	}
 	if err := stream.Send(&sandboxv1.IngestProgress{Files: 1}); err != nil {
 		return err

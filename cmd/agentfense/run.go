@@ -183,7 +183,7 @@ func (r *newRun) prepare(ctx context.Context, dir *directory, rules []*sandboxv1
 	}
 	result, err := dir.ingest(ctx, r.client.codebases, r.codebase, &sandboxv1.IngestOptions{
 		Permissions: rules, IgnorePatterns: r.flags.ignore,
-	})
+	}, r.app.progress())
 	if err != nil {
 		return err
 	}
