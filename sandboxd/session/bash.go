@@ -26,7 +26,7 @@ __af_d() {
 builtin local m=0
 case $2 in *[xv]*) builtin set +xv;; esac
 IFS=' ' builtin read -r _ _ _ _ m </proc/loadavg || m=0
-builtin printf '\nKEY d %d %d %d %s\n' "$3" "$1" "$m" "$2" >&250
+builtin printf '\036KEY d %d %d %d %s\n' "$3" "$1" "$m" "$2" >&250
 exec 251>&1 253<&0
 }
 __af_r() { builtin return "$1"; }

@@ -20,6 +20,9 @@ const (
 	maxLine = 1 << 10
 	// maxState is how many bytes a shell's state may take.
 	maxState = 8 << 20
+	// reportMark may stand before a report. Unlike an end of line it does not
+	// make the shell write twice.
+	reportMark = '\x1e'
 	// maxNoise is how many bytes may come between reports that are none.
 	maxNoise = 1 << 20
 )
@@ -107,6 +110,8 @@ func (c *channel) next(seq uint32) (report, error) {
 		if noise += len(text) + 1; noise > maxNoise {
 			return report{}, errProtocol
 		}
+		// What was written before it is noise, even without an end of line.
+		text = text[strings.LastIndexByte(text, reportMark)+1:]
 		rest, ok := strings.CutPrefix(text, c.key+" ")
 		if !ok {
 			continue

@@ -20,6 +20,7 @@ func TestReportsAreFoundAmongNoise(t *testing.T) {
 		"no flags":                   {"k d 7 0 0 \n", report{seq: 7}, nil},
 		"an older one is skipped":    {"k d 6 1 1 h\nk d 7 2 3 h\n", report{seq: 7, code: 2, mark: 3, flags: "h"}, nil},
 		"noise before it":            {"x\n\nkk d 7 1 1\nk\nd 7 1 1\n\nk d 7 0 1 h\n", report{seq: 7, mark: 1, flags: "h"}, nil},
+		"a line without end before":  {"x\x1e\x1ek d 7 0 1 h\n", report{seq: 7, mark: 1, flags: "h"}, nil},
 		"a state":                    {"k r 4\na\nb\nk .\n", report{code: 4, revived: true, state: state}, nil},
 		"a number that is too large": {"k d 7 65536 1 h\n", report{}, errProtocol},
 		"a signal in ksh":            {"k d 7 265 1 h\n", report{seq: 7, code: 137, mark: 1, flags: "h"}, nil},

@@ -60,7 +60,12 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 		return
 	}
 	defer sh.detach()
-	defer sh.rest()
+	rested := false
+	defer func() {
+		if !rested {
+			sh.rest()
+		}
+	}()
 	sh.attach(sink, cancel)
 	began, start := bootTime(), time.Now()
 	mark := sh.last.mark
@@ -77,6 +82,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	case err == nil:
 		sh.last.code = code
 		sh.rest()
+		rested = true
 		status := runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
 		status.Denials, status.More = denials()
 		answers <- answer{status, failure(ctx)}
