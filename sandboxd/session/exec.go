@@ -130,9 +130,7 @@ func failure(ctx context.Context) error {
 // giveUp interrupts the command, and ends the session where that does not work.
 func (s *Session) giveUp(cause error, timeout, began time.Duration, mark uint32) error {
 	var closed string
-	if !s.shell.told {
-		// It knows nothing of the command.
-	} else if err := s.shell.interrupt(began, mark); err != nil {
+	if err := s.shell.interrupt(began, mark); err != nil {
 		closed = "the shell could not be interrupted: " + err.Error()
 		if s.shell.hasExited() {
 			closed = s.shell.epitaph()

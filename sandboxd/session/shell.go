@@ -184,6 +184,9 @@ func (sh *shell) revive(ctx context.Context, r report) error {
 // interrupt makes the shell give up its command, and ends what that has
 // started. The shell is ready again unless there is an error.
 func (sh *shell) interrupt(began time.Duration, mark uint32) error {
+	if !sh.told { // it knows nothing of the command
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	in, ok := sh.proc.(runtime.Interrupter)

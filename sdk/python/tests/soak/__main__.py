@@ -16,8 +16,9 @@ import threading
 import time
 from typing import Callable, Dict, List
 
-import agentfense
 from daemon import Daemon
+
+import agentfense
 
 from . import victim, watch
 

@@ -77,7 +77,9 @@ class Member:
 
     def steps(self) -> List[Callable[[], Awaitable[None]]]:
         rare = [self.time_out, self.again, self.spawn, self.leave]
-        return [self.tell] * 30 + [self.remember] * 10 + [self.run, self.files, self.stream] * 4 + rare
+        return (
+            [self.tell] * 30 + [self.remember] * 10 + [self.run, self.files, self.stream] * 4 + rare
+        )
 
 
 async def live(member: Member, until: float, pause: float, done: Dict[str, int]) -> None:
