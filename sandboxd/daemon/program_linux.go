@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -62,8 +63,7 @@ func sealed(path, name string) (*os.File, error) {
 	if _, err := io.Copy(to, from); err != nil {
 		return nil, fmt.Errorf("cannot copy %s: %w", name, err)
 	}
-	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(to.Fd(), unix.F_ADD_SEALS, seals); err != nil {
+	if err := seal(to); err != nil {
 		return nil, fmt.Errorf("cannot seal %s: %w", name, err)
 	}
 	// A file that somebody has open for writing may refuse to be executed.
@@ -72,4 +72,17 @@ func sealed(path, name string) (*os.File, error) {
 		return nil, fmt.Errorf("cannot open the copy of %s: %w", name, err)
 	}
 	return f, nil
+}
+
+// seal tries again while the kernel still holds pages of the copy for itself,
+// as it may on a busy host.
+func seal(f *os.File) error {
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	for attempt := 0; ; attempt++ {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+		if !errors.Is(err, unix.EBUSY) || attempt == 20 {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
