@@ -82,18 +82,19 @@ func (c *channel) during(ctx context.Context) (done func()) {
 	}
 }
 
-// taken waits until the shell has read all that was written to it, or ctx ends.
-func (c *channel) taken(ctx context.Context) {
+// unread returns how much of what was written to the shell it has not read.
+func (c *channel) unread() (n int) {
 	conn, err := c.conn.SyscallConn()
 	if err != nil {
-		return
+		return 0
 	}
-	for ctx.Err() == nil {
-		var unread int
-		err := conn.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
-		if err != nil || unread == 0 {
-			return
-		}
+	_ = conn.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return n
+}
+
+// taken waits until the shell has read all that was written to it, or ctx ends.
+func (c *channel) taken(ctx context.Context) {
+	for ctx.Err() == nil && c.unread() > 0 {
 		time.Sleep(time.Millisecond)
 	}
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -193,16 +194,15 @@ func (sh *shell) interrupt(began time.Duration, mark uint32) error {
 	if !ok {
 		return fmt.Errorf("this runtime cannot interrupt: %w", errProtocol)
 	}
-	what := runtime.Interruption{Since: began, Mark: mark}
-	if _, ok := sh.dialect.(bash); ok {
+	if _, ok := sh.dialect.(bash); ok && sh.channel.unread() > 0 {
 		// A bash that executes itself would leave a command that it has not read
-		// to its successor. If it was stopped, it goes on from here.
-		if err := in.Interrupt(ctx, what); err != nil {
+		// to its successor. If it was stopped, it goes on; nothing is ended yet.
+		if err := in.Interrupt(ctx, runtime.Interruption{Since: math.MaxInt64}); err != nil {
 			return err
 		}
 		sh.channel.taken(ctx)
 	}
-	what.Signal = interruptSignal
+	what := runtime.Interruption{Signal: interruptSignal, Since: began, Mark: mark}
 	if err := in.Interrupt(ctx, what); err != nil {
 		return err
 	}
