@@ -153,6 +153,10 @@ func TestOwnersAreApart(t *testing.T) {
 			_, err := who.CreateSandbox(ctx, &sandboxv1.CreateSandboxRequest{CodebaseId: cb})
 			return err
 		},
+		"keep": func(who *box) error {
+			_, err := who.codebases.KeepCodebase(ctx, &sandboxv1.KeepCodebaseRequest{CodebaseId: cb})
+			return err
+		},
 		"code": func(who *box) error { _, err := who.download(cb, "a"); return err },
 	} {
 		missing := codes.NotFound

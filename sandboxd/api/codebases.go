@@ -7,8 +7,9 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/store"
 )
 
-// allow returns an error unless a codebase exists for the caller. It does not
-// make the store fold what was uploaded, as reading the codebase does.
+// allow returns an error unless a codebase exists for the caller, and keeps it in
+// use until ctx ends. It does not make the store fold what was uploaded, as
+// reading the codebase does.
 func (s *Server) allow(ctx context.Context, id string) error {
 	if id == "" {
 		return missing("codebase_id")
@@ -17,16 +18,11 @@ func (s *Server) allow(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	owner, ok := s.owners.Load(id)
-	if !ok {
-		cb, err := s.cfg.Store.Codebase(id)
-		if err != nil {
-			return translate(err, about{codebase: id})
-		}
-		owner = cb.Owner // for good: an id is never used twice
-		s.owners.Store(id, owner)
+	owner, err := s.cfg.Store.Owner(id)
+	if err != nil {
+		return translate(err, about{codebase: id})
 	}
-	if !s.mayUse(c, owner.(uint32)) {
+	if !s.mayUse(c, owner) || !s.cfg.Sandboxes.HoldCodebase(ctx, id) {
 		return noCodebase(id)
 	}
 	return nil
@@ -55,10 +51,17 @@ func (s *Server) CreateCodebase(ctx context.Context, req *sandboxv1.CreateCodeba
 			return nil, err
 		}
 	}
-	cb, err := s.cfg.Store.CreateCodebase(c.UID, req.GetName(), req.GetOwnerId(), req.GetRequestId())
+	idle, err := duration("idle_timeout", req.GetIdleTimeout(), maxExpiry)
+	if err != nil {
+		return nil, err
+	}
+	cb, err := s.cfg.Store.CreateCodebase(store.Creation{
+		Owner: c.UID, Name: req.GetName(), OwnerID: req.GetOwnerId(), RequestID: req.GetRequestId(), IdleTimeout: idle,
+	})
 	if err != nil {
 		return nil, translate(err, about{})
 	}
+	s.cfg.Sandboxes.Lease(cb.ID, cb.IdleTimeout)
 	return wireCodebase(cb), nil
 }
 
@@ -105,6 +108,19 @@ func (s *Server) DeleteCodebase(ctx context.Context, req *sandboxv1.DeleteCodeba
 	if err := s.cfg.Store.DeleteCodebase(id); err != nil {
 		return nil, translate(err, about{codebase: id})
 	}
-	s.owners.Delete(id)
+	s.cfg.Sandboxes.EndLease(id)
 	return &sandboxv1.Empty{}, nil
+}
+
+// KeepCodebase makes a codebase stay until somebody deletes it.
+func (s *Server) KeepCodebase(ctx context.Context, req *sandboxv1.KeepCodebaseRequest) (*sandboxv1.Codebase, error) {
+	id := req.GetCodebaseId()
+	if err := s.allow(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Store.KeepCodebase(id); err != nil {
+		return nil, translate(err, about{codebase: id})
+	}
+	s.cfg.Sandboxes.EndLease(id)
+	return s.GetCodebase(ctx, &sandboxv1.GetCodebaseRequest{CodebaseId: id})
 }

@@ -159,6 +159,9 @@ func wireCodebase(c store.Codebase) *sandboxv1.Codebase {
 	if !c.Head.IsZero() {
 		w.Head = c.Head.String()
 	}
+	if c.IdleTimeout > 0 {
+		w.IdleTimeout = durationpb.New(c.IdleTimeout)
+	}
 	return w
 }
 

@@ -214,7 +214,7 @@ func newFixture(t *testing.T, change ...func(*Config)) *fixture {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	reg, err := sandbox.Open(sandbox.Config{Dir: dir, Store: ownUID{st}, Views: noViews{}, Runtime: f.runtime, MaxPerOwner: 20, Log: log})
+	reg, err := sandbox.Open(sandbox.Config{Dir: dir, Store: ownUID{st}, Codebases: st, Views: noViews{}, Runtime: f.runtime, MaxPerOwner: 20, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,8 @@ func (s *Server) ForkSandbox(ctx context.Context, req *sandboxv1.ForkSandboxRequ
 	if err := errors.Join(checkLabels(req.GetLabels()), checkName("request_id", req.GetRequestId(), maxRequestID)); err != nil {
 		return nil, err
 	}
+	// The source may go meanwhile.
+	s.cfg.Sandboxes.HoldCodebase(ctx, source.Info().CodebaseID)
 	sb, err := s.cfg.Sandboxes.Fork(ctx, source, sandbox.ForkParams{Owner: c.UID, Labels: req.GetLabels(), RequestID: req.GetRequestId()})
 	if err != nil {
 		return nil, translate(err, about{sandbox: req.GetSandboxId()})
@@ -106,7 +108,7 @@ func (s *Server) SnapshotSandbox(ctx context.Context, req *sandboxv1.SnapshotSan
 			name = origin.Name
 		}
 	}
-	cb, err := s.cfg.Store.CreateCodebaseOf(snap, c.UID, name, ownerID, request)
+	cb, err := s.cfg.Store.CreateCodebaseOf(snap, store.Creation{Owner: c.UID, Name: name, OwnerID: ownerID, RequestID: request})
 	if err != nil {
 		return nil, translate(err, about{sandbox: req.GetSandboxId()})
 	}

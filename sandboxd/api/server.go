@@ -94,8 +94,6 @@ type Server struct {
 	// tasks are goroutines that outlive the call that began them: they end
 	// with its connection or its sandbox.
 	tasks sync.WaitGroup
-	// owners remembers whose codebase is whose: codebase id to uid.
-	owners sync.Map
 	// commands are those that run, and inputs the bytes that processes in the
 	// background were given to read.
 	commands, inputs quota

@@ -235,7 +235,7 @@ func (d *daemon) cgroupName() string {
 
 func (d *daemon) openSandboxes() (err error) {
 	d.sandboxes, err = sandbox.Open(sandbox.Config{
-		Dir: d.opt.StateDir, Store: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime, Recorder: d.recorder,
+		Dir: d.opt.StateDir, Store: d.store, Codebases: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime, Recorder: d.recorder,
 		MaxPerOwner: d.opt.MaxSandboxes, Losses: d.losses, Log: d.opt.Log,
 	})
 	if err == nil {

@@ -177,6 +177,7 @@ func (r *Registry) insert(s *Sandbox) error {
 	closed := r.closed
 	if !closed {
 		r.known[s.info.ID] = s
+		s.useCodebase()
 	}
 	r.mu.Unlock()
 	if closed {

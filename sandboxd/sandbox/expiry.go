@@ -10,7 +10,8 @@ import (
 // again.
 const retryExpired = 10 * time.Second
 
-// expire destroys sandboxes whose time has come, until the registry closes.
+// expire destroys sandboxes and deletes codebases whose time has come, until the
+// registry closes.
 func (r *Registry) expire() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -24,8 +25,13 @@ func (r *Registry) expire() {
 		if r.isClosed() {
 			return
 		}
-		if wait, more := r.destroyExpired(); more {
-			timer.Reset(wait)
+		wait, more := r.destroyExpired()
+		due, next, leased := r.leases.take(time.Now())
+		for _, id := range due {
+			r.tasks.Go(func() { r.deleteIdle(id) })
+		}
+		if more || leased {
+			timer.Reset(min(wait, next))
 		}
 	}
 }

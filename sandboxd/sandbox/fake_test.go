@@ -203,7 +203,7 @@ func newFixture(t *testing.T, change ...func(*fixture)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.store.Close() })
-	cb, err := f.store.CreateCodebase(1, "test", "", "")
+	cb, err := f.store.CreateCodebase(store.Creation{Owner: 1, Name: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func (f *fixture) open() {
 	f.views = &fakeViews{held: map[*fakeView]bool{}}
 	var err error
 	f.Registry, err = Open(Config{
-		Dir: f.dir, Store: ownUID{f.store}, Views: f.views, Runtime: f.runtime,
+		Dir: f.dir, Store: ownUID{f.store}, Codebases: f.store, Views: f.views, Runtime: f.runtime,
 		MaxPerOwner: f.limit, Losses: f.losses, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

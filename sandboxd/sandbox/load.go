@@ -75,6 +75,7 @@ func (r *Registry) adopt(s *Sandbox) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.known[s.info.ID] = s
+	s.useCodebase()
 	r.perUID[s.info.Owner]++
 	if s.info.RequestID != "" {
 		r.request[requestKey{s.info.Owner, s.info.RequestID}] = doneCreation(s)

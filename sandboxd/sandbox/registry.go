@@ -44,10 +44,11 @@ type View interface {
 // is needed.
 type Config struct {
 	// Dir is the state directory; sandboxes and trash are made below it.
-	Dir     string
-	Store   Store
-	Views   Views
-	Runtime runtime.Runtime
+	Dir       string
+	Store     Store
+	Codebases Codebases
+	Views     Views
+	Runtime   runtime.Runtime
 	// Recorder may be nil: then nobody is told of denials.
 	Recorder Recorder
 	// MaxPerOwner caps the sandboxes of one owner, running or not; zero means
@@ -69,10 +70,11 @@ const (
 
 // Registry holds all sandboxes.
 type Registry struct {
-	cfg   Config
-	dir   *os.Root // sandboxes/
-	trash *trash
-	plans planCache
+	cfg    Config
+	dir    *os.Root // sandboxes/
+	trash  *trash
+	plans  planCache
+	leases *leases
 
 	life  context.Context // ends with Close
 	end   context.CancelFunc
@@ -100,6 +102,11 @@ func Open(cfg Config) (*Registry, error) {
 		perUID:   make(map[uint32]int),
 		request:  make(map[requestKey]*creation),
 	}
+	timeouts, err := cfg.Codebases.IdleTimeouts()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the codebases: %w", err)
+	}
+	r.leases = newLeases(timeouts)
 	state, err := os.OpenRoot(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the state directory: %w", err)

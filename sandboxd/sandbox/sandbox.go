@@ -38,6 +38,7 @@ type Sandbox struct {
 	disk   *disk.Disk // nil without a disk limit, and until it is used
 
 	idle     idle
+	leave    func()      // ends its use of the codebase
 	expiring atomic.Bool // the expiry loop is destroying it
 
 	// These three belong to whoever holds delta, and are made by openPast.
@@ -79,6 +80,16 @@ func newSandbox(r *Registry, rec record) *Sandbox {
 	s.idle.last = time.Now()
 	s.life, s.cancel = context.WithCancel(context.Background())
 	return s
+}
+
+// useCodebase counts the sandbox among what uses its codebase. One that is being
+// deleted, or gone, can only be that of a sandbox that is read from disk.
+func (s *Sandbox) useCodebase() {
+	end, ok := s.reg.leases.begin(s.info.CodebaseID)
+	if !ok {
+		end = func() {}
+	}
+	s.leave = end
 }
 
 // Info returns the sandbox as it is now.

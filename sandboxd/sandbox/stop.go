@@ -135,6 +135,7 @@ func (s *Sandbox) Destroy(ctx context.Context) (err error) {
 	s.closeDisk()
 	s.move(destroyed, "", nil)
 	s.unpin()
+	s.leave()
 	s.reg.forget(s.info)
 	return nil
 }

@@ -22,6 +22,20 @@ type Codebase struct {
 	Files   int         // regular files and symbolic links
 	Created time.Time
 	Updated time.Time
+	// IdleTimeout is after how long without use it may be deleted; zero is never.
+	// The store only remembers it.
+	IdleTimeout time.Duration
+}
+
+// Creation says what codebase to make.
+type Creation struct {
+	Owner   uint32 // uid of the caller
+	Name    string
+	OwnerID string // what the client calls its owner
+	// RequestID gives the same owner the same codebase again, as long as it is
+	// there; empty gives a new one always.
+	RequestID   string
+	IdleTimeout time.Duration
 }
 
 // Filter selects codebases. The zero value selects all.
@@ -45,21 +59,19 @@ const (
 	maxPage     = 1000
 )
 
-// CreateCodebase makes an empty codebase. The same owner and request id give
-// the same codebase again, as long as it is there; an empty id gives a new one
-// always.
-func (s *Store) CreateCodebase(owner uint32, name, ownerID, requestID string) (Codebase, error) {
+// CreateCodebase makes an empty codebase.
+func (s *Store) CreateCodebase(c Creation) (Codebase, error) {
 	empty, err := tree.Open(tree.NewBuilder().Build())
 	if err != nil {
 		return Codebase{}, fmt.Errorf("cannot create codebase: %w", err)
 	}
-	return s.createCodebase(owner, name, ownerID, requestID, empty)
+	return s.createCodebase(c, empty)
 }
 
 // CreateCodebaseOf makes a codebase whose head is a snapshot, in one step, and
 // otherwise like CreateCodebase.
-func (s *Store) CreateCodebaseOf(head *Snapshot, owner uint32, name, ownerID, requestID string) (Codebase, error) {
-	return s.createCodebase(owner, name, ownerID, requestID, head.Tree())
+func (s *Store) CreateCodebaseOf(head *Snapshot, c Creation) (Codebase, error) {
+	return s.createCodebase(c, head.Tree())
 }
 
 // Requested returns the codebase that an owner made with a request id, or
@@ -81,14 +93,14 @@ func (s *Store) Requested(owner uint32, requestID string) (Codebase, error) {
 	return s.Codebase(id)
 }
 
-func (s *Store) createCodebase(owner uint32, name, ownerID, requestID string, head *tree.Tree) (Codebase, error) {
+func (s *Store) createCodebase(want Creation, head *tree.Tree) (Codebase, error) {
 	id, err := newID()
 	if err != nil {
 		return Codebase{}, fmt.Errorf("cannot create codebase: %w", err)
 	}
 	var c Codebase
 	err = s.db.Update(func(tx *bolt.Tx) error {
-		request := requestKey(owner, requestID)
+		request := requestKey(want.Owner, want.RequestID)
 		if request != nil {
 			if old := tx.Bucket(bucketRequests).Get(request); old != nil {
 				r, err := getRecord(tx, string(old))
@@ -105,8 +117,8 @@ func (s *Store) createCodebase(owner uint32, name, ownerID, requestID string, he
 		}
 		now := time.Now().UTC()
 		r := record{
-			Name: name, OwnerID: ownerID, Owner: owner,
-			Created: now, Order: order, Request: request,
+			Name: want.Name, OwnerID: want.OwnerID, Owner: want.Owner,
+			Created: now, Order: order, Request: request, IdleTimeout: want.IdleTimeout,
 		}
 		r.setHead(head)
 		if request != nil {
@@ -150,6 +162,45 @@ func (s *Store) codebase(id string) (c Codebase, err error) {
 		return err
 	})
 	return c, err
+}
+
+// Owner returns the uid of the caller that made a codebase, without folding what
+// was uploaded. The error is ErrNotFound if there is none.
+func (s *Store) Owner(id string) (uint32, error) {
+	c, err := s.codebase(id)
+	return c.Owner, err
+}
+
+// KeepCodebase forgets a codebase's idle timeout. The error is ErrNotFound if
+// there is none.
+func (s *Store) KeepCodebase(id string) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		r, err := getRecord(tx, id)
+		if err != nil || r.IdleTimeout == 0 {
+			return err
+		}
+		r.IdleTimeout = 0
+		return putRecord(tx, id, r)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot keep codebase: %w", err)
+	}
+	return nil
+}
+
+// IdleTimeouts returns those of all codebases that have one, by their ids.
+func (s *Store) IdleTimeouts() (map[string]time.Duration, error) {
+	timeouts := map[string]time.Duration{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketCodebases).ForEach(func(id, _ []byte) error {
+			r, err := getRecord(tx, string(id))
+			if err == nil && r.IdleTimeout > 0 {
+				timeouts[string(id)] = r.IdleTimeout
+			}
+			return err
+		})
+	})
+	return timeouts, err
 }
 
 // Codebases returns codebases in the order of their creation, and the token of

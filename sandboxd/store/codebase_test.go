@@ -12,7 +12,7 @@ import (
 
 func create(t testing.TB, s *Store, name string) Codebase {
 	t.Helper()
-	c, err := s.CreateCodebase(7, name, "me", "")
+	c, err := s.CreateCodebase(Creation{Owner: 7, Name: name, OwnerID: "me"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestNewCodebaseIsEmpty(t *testing.T) {
 func TestSameRequestSameCodebase(t *testing.T) {
 	s := openStore(t)
 	request := func(owner uint32, id string) string {
-		c, err := s.CreateCodebase(owner, "n", "o", id)
+		c, err := s.CreateCodebase(Creation{Owner: owner, Name: "n", OwnerID: "o", RequestID: id})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestSameRequestSameCodebase(t *testing.T) {
 func TestPagesHoldEveryCodebaseOnce(t *testing.T) {
 	s := openStore(t)
 	for i := range 7 {
-		if _, err := s.CreateCodebase(uint32(i%2), fmt.Sprint(i), fmt.Sprint("o", i%3), ""); err != nil {
+		if _, err := s.CreateCodebase(Creation{Owner: uint32(i % 2), Name: fmt.Sprint(i), OwnerID: fmt.Sprint("o", i%3)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -240,7 +240,7 @@ func writeUntilKilled(dir string) {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	c, err := s.CreateCodebase(1, "x", "", "")
+	c, err := s.CreateCodebase(Creation{Owner: 1, Name: "x"})
 	for i := 0; err == nil; i++ {
 		var b *Batch
 		b, err = s.Batch()

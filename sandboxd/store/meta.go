@@ -49,6 +49,8 @@ type record struct {
 	Updated time.Time `json:"updated"`
 	Order   uint64    `json:"order"`
 	Request []byte    `json:"request,omitempty"` // key in requests
+
+	IdleTimeout time.Duration `json:"idle_timeout,omitempty"`
 }
 
 func (r record) codebase(id string) (Codebase, error) {
@@ -58,7 +60,7 @@ func (r record) codebase(id string) (Codebase, error) {
 	}
 	return Codebase{
 		ID: id, Name: r.Name, OwnerID: r.OwnerID, Owner: r.Owner, Head: head,
-		Size: r.Size, Files: r.Files, Created: r.Created, Updated: r.Updated,
+		Size: r.Size, Files: r.Files, Created: r.Created, Updated: r.Updated, IdleTimeout: r.IdleTimeout,
 	}, nil
 }
 

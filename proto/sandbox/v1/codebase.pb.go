@@ -9,6 +9,7 @@ package sandboxv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -83,7 +84,7 @@ func (x SkippedEntries_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SkippedEntries_Reason.Descriptor instead.
 func (SkippedEntries_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{17, 0}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type TreeEntry_Kind int32
@@ -135,7 +136,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{18, 0}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type Codebase struct {
@@ -150,7 +151,9 @@ type Codebase struct {
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Root digest of the head snapshot, 64 hex digits.
-	Head          string `protobuf:"bytes,100,opt,name=head,proto3" json:"head,omitempty"`
+	Head string `protobuf:"bytes,100,opt,name=head,proto3" json:"head,omitempty"`
+	// See CreateCodebaseRequest.
+	IdleTimeout   *durationpb.Duration `protobuf:"bytes,101,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,12 +244,22 @@ func (x *Codebase) GetHead() string {
 	return ""
 }
 
+func (x *Codebase) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
 type CreateCodebaseRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	OwnerId string                 `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	// The same id by the same caller gives the same codebase. Empty: none.
-	RequestId     string `protobuf:"bytes,100,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,100,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Delete it after this long without a call that names it and without a
+	// sandbox of it, whatever that one's status. Zero means never.
+	IdleTimeout   *durationpb.Duration `protobuf:"bytes,101,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -300,6 +313,13 @@ func (x *CreateCodebaseRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *CreateCodebaseRequest) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
 }
 
 type GetCodebaseRequest struct {
@@ -390,6 +410,50 @@ func (x *DeleteCodebaseRequest) GetCodebaseId() string {
 	return ""
 }
 
+type KeepCodebaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CodebaseId    string                 `protobuf:"bytes,1,opt,name=codebase_id,json=codebaseId,proto3" json:"codebase_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepCodebaseRequest) Reset() {
+	*x = KeepCodebaseRequest{}
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepCodebaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepCodebaseRequest) ProtoMessage() {}
+
+func (x *KeepCodebaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepCodebaseRequest.ProtoReflect.Descriptor instead.
+func (*KeepCodebaseRequest) Descriptor() ([]byte, []int) {
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *KeepCodebaseRequest) GetCodebaseId() string {
+	if x != nil {
+		return x.CodebaseId
+	}
+	return ""
+}
+
 type ListCodebasesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OwnerId       string                 `protobuf:"bytes,1,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
@@ -401,7 +465,7 @@ type ListCodebasesRequest struct {
 
 func (x *ListCodebasesRequest) Reset() {
 	*x = ListCodebasesRequest{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[4]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +477,7 @@ func (x *ListCodebasesRequest) String() string {
 func (*ListCodebasesRequest) ProtoMessage() {}
 
 func (x *ListCodebasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[4]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +490,7 @@ func (x *ListCodebasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCodebasesRequest.ProtoReflect.Descriptor instead.
 func (*ListCodebasesRequest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{4}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListCodebasesRequest) GetOwnerId() string {
@@ -460,7 +524,7 @@ type ListCodebasesResponse struct {
 
 func (x *ListCodebasesResponse) Reset() {
 	*x = ListCodebasesResponse{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[5]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +536,7 @@ func (x *ListCodebasesResponse) String() string {
 func (*ListCodebasesResponse) ProtoMessage() {}
 
 func (x *ListCodebasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[5]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +549,7 @@ func (x *ListCodebasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCodebasesResponse.ProtoReflect.Descriptor instead.
 func (*ListCodebasesResponse) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{5}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListCodebasesResponse) GetCodebases() []*Codebase {
@@ -515,7 +579,7 @@ type UploadChunk struct {
 
 func (x *UploadChunk) Reset() {
 	*x = UploadChunk{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[6]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +591,7 @@ func (x *UploadChunk) String() string {
 func (*UploadChunk) ProtoMessage() {}
 
 func (x *UploadChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[6]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +604,7 @@ func (x *UploadChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadChunk.ProtoReflect.Descriptor instead.
 func (*UploadChunk) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{6}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UploadChunk) GetContent() isUploadChunk_Content {
@@ -597,7 +661,7 @@ type UploadResult struct {
 
 func (x *UploadResult) Reset() {
 	*x = UploadResult{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[7]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +673,7 @@ func (x *UploadResult) String() string {
 func (*UploadResult) ProtoMessage() {}
 
 func (x *UploadResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[7]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +686,7 @@ func (x *UploadResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadResult.ProtoReflect.Descriptor instead.
 func (*UploadResult) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{7}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *UploadResult) GetCodebaseId() string {
@@ -664,7 +728,7 @@ type DownloadFileRequest struct {
 
 func (x *DownloadFileRequest) Reset() {
 	*x = DownloadFileRequest{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[8]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +740,7 @@ func (x *DownloadFileRequest) String() string {
 func (*DownloadFileRequest) ProtoMessage() {}
 
 func (x *DownloadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[8]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +753,7 @@ func (x *DownloadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadFileRequest.ProtoReflect.Descriptor instead.
 func (*DownloadFileRequest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{8}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DownloadFileRequest) GetCodebaseId() string {
@@ -722,7 +786,7 @@ type FileChunk struct {
 
 func (x *FileChunk) Reset() {
 	*x = FileChunk{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[9]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +798,7 @@ func (x *FileChunk) String() string {
 func (*FileChunk) ProtoMessage() {}
 
 func (x *FileChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[9]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +811,7 @@ func (x *FileChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileChunk.ProtoReflect.Descriptor instead.
 func (*FileChunk) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{9}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FileChunk) GetData() []byte {
@@ -769,7 +833,7 @@ type ListFilesRequest struct {
 
 func (x *ListFilesRequest) Reset() {
 	*x = ListFilesRequest{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[10]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +845,7 @@ func (x *ListFilesRequest) String() string {
 func (*ListFilesRequest) ProtoMessage() {}
 
 func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[10]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +858,7 @@ func (x *ListFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesRequest.ProtoReflect.Descriptor instead.
 func (*ListFilesRequest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{10}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListFilesRequest) GetCodebaseId() string {
@@ -834,7 +898,7 @@ type ListFilesResponse struct {
 
 func (x *ListFilesResponse) Reset() {
 	*x = ListFilesResponse{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[11]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +910,7 @@ func (x *ListFilesResponse) String() string {
 func (*ListFilesResponse) ProtoMessage() {}
 
 func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[11]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +923,7 @@ func (x *ListFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFilesResponse.ProtoReflect.Descriptor instead.
 func (*ListFilesResponse) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{11}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListFilesResponse) GetFiles() []*FileInfo {
@@ -889,7 +953,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[12]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +965,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[12]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +978,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{12}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *FileInfo) GetPath() string {
@@ -986,7 +1050,7 @@ type IngestOptions struct {
 
 func (x *IngestOptions) Reset() {
 	*x = IngestOptions{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[13]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1062,7 @@ func (x *IngestOptions) String() string {
 func (*IngestOptions) ProtoMessage() {}
 
 func (x *IngestOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[13]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1075,7 @@ func (x *IngestOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestOptions.ProtoReflect.Descriptor instead.
 func (*IngestOptions) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{13}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *IngestOptions) GetPermissions() []*PermissionRule {
@@ -1045,7 +1109,7 @@ type IngestDirectoryRequest struct {
 
 func (x *IngestDirectoryRequest) Reset() {
 	*x = IngestDirectoryRequest{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[14]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1121,7 @@ func (x *IngestDirectoryRequest) String() string {
 func (*IngestDirectoryRequest) ProtoMessage() {}
 
 func (x *IngestDirectoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[14]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1134,7 @@ func (x *IngestDirectoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestDirectoryRequest.ProtoReflect.Descriptor instead.
 func (*IngestDirectoryRequest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{14}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *IngestDirectoryRequest) GetCodebaseId() string {
@@ -1121,7 +1185,7 @@ type IngestProgress struct {
 
 func (x *IngestProgress) Reset() {
 	*x = IngestProgress{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[15]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1197,7 @@ func (x *IngestProgress) String() string {
 func (*IngestProgress) ProtoMessage() {}
 
 func (x *IngestProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[15]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1210,7 @@ func (x *IngestProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestProgress.ProtoReflect.Descriptor instead.
 func (*IngestProgress) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{15}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *IngestProgress) GetFiles() int64 {
@@ -1187,7 +1251,7 @@ type IngestResult struct {
 
 func (x *IngestResult) Reset() {
 	*x = IngestResult{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[16]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1263,7 @@ func (x *IngestResult) String() string {
 func (*IngestResult) ProtoMessage() {}
 
 func (x *IngestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[16]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1276,7 @@ func (x *IngestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IngestResult.ProtoReflect.Descriptor instead.
 func (*IngestResult) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{16}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *IngestResult) GetCodebase() *Codebase {
@@ -1277,7 +1341,7 @@ type SkippedEntries struct {
 
 func (x *SkippedEntries) Reset() {
 	*x = SkippedEntries{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[17]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1353,7 @@ func (x *SkippedEntries) String() string {
 func (*SkippedEntries) ProtoMessage() {}
 
 func (x *SkippedEntries) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[17]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1366,7 @@ func (x *SkippedEntries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SkippedEntries.ProtoReflect.Descriptor instead.
 func (*SkippedEntries) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{17}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SkippedEntries) GetReason() SkippedEntries_Reason {
@@ -1343,7 +1407,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[18]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1419,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[18]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1432,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{18}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TreeEntry) GetPath() []byte {
@@ -1428,7 +1492,7 @@ type UploadTreeRequest struct {
 
 func (x *UploadTreeRequest) Reset() {
 	*x = UploadTreeRequest{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[19]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1504,7 @@ func (x *UploadTreeRequest) String() string {
 func (*UploadTreeRequest) ProtoMessage() {}
 
 func (x *UploadTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[19]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1453,7 +1517,7 @@ func (x *UploadTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeRequest.ProtoReflect.Descriptor instead.
 func (*UploadTreeRequest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UploadTreeRequest) GetStep() isUploadTreeRequest_Step {
@@ -1541,7 +1605,7 @@ type UploadTreeResponse struct {
 
 func (x *UploadTreeResponse) Reset() {
 	*x = UploadTreeResponse{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[20]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1617,7 @@ func (x *UploadTreeResponse) String() string {
 func (*UploadTreeResponse) ProtoMessage() {}
 
 func (x *UploadTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[20]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +1630,7 @@ func (x *UploadTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeResponse.ProtoReflect.Descriptor instead.
 func (*UploadTreeResponse) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UploadTreeResponse) GetStep() isUploadTreeResponse_Step {
@@ -1640,7 +1704,7 @@ type UploadChunk_Metadata struct {
 
 func (x *UploadChunk_Metadata) Reset() {
 	*x = UploadChunk_Metadata{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[21]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1716,7 @@ func (x *UploadChunk_Metadata) String() string {
 func (*UploadChunk_Metadata) ProtoMessage() {}
 
 func (x *UploadChunk_Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[21]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1729,7 @@ func (x *UploadChunk_Metadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadChunk_Metadata.ProtoReflect.Descriptor instead.
 func (*UploadChunk_Metadata) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{6, 0}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{7, 0}
 }
 
 func (x *UploadChunk_Metadata) GetCodebaseId() string {
@@ -1713,7 +1777,7 @@ type UploadTreeRequest_Start struct {
 
 func (x *UploadTreeRequest_Start) Reset() {
 	*x = UploadTreeRequest_Start{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[22]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1789,7 @@ func (x *UploadTreeRequest_Start) String() string {
 func (*UploadTreeRequest_Start) ProtoMessage() {}
 
 func (x *UploadTreeRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[22]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1802,7 @@ func (x *UploadTreeRequest_Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeRequest_Start.ProtoReflect.Descriptor instead.
 func (*UploadTreeRequest_Start) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19, 0}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20, 0}
 }
 
 func (x *UploadTreeRequest_Start) GetCodebaseId() string {
@@ -1766,7 +1830,7 @@ type UploadTreeRequest_Manifest struct {
 
 func (x *UploadTreeRequest_Manifest) Reset() {
 	*x = UploadTreeRequest_Manifest{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[23]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1842,7 @@ func (x *UploadTreeRequest_Manifest) String() string {
 func (*UploadTreeRequest_Manifest) ProtoMessage() {}
 
 func (x *UploadTreeRequest_Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[23]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1855,7 @@ func (x *UploadTreeRequest_Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeRequest_Manifest.ProtoReflect.Descriptor instead.
 func (*UploadTreeRequest_Manifest) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19, 1}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20, 1}
 }
 
 func (x *UploadTreeRequest_Manifest) GetEntries() []*TreeEntry {
@@ -1819,7 +1883,7 @@ type UploadTreeRequest_Digests struct {
 
 func (x *UploadTreeRequest_Digests) Reset() {
 	*x = UploadTreeRequest_Digests{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[24]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1895,7 @@ func (x *UploadTreeRequest_Digests) String() string {
 func (*UploadTreeRequest_Digests) ProtoMessage() {}
 
 func (x *UploadTreeRequest_Digests) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[24]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1908,7 @@ func (x *UploadTreeRequest_Digests) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeRequest_Digests.ProtoReflect.Descriptor instead.
 func (*UploadTreeRequest_Digests) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19, 2}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20, 2}
 }
 
 func (x *UploadTreeRequest_Digests) GetSha256() [][]byte {
@@ -1873,7 +1937,7 @@ type UploadTreeRequest_Content struct {
 
 func (x *UploadTreeRequest_Content) Reset() {
 	*x = UploadTreeRequest_Content{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[25]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +1949,7 @@ func (x *UploadTreeRequest_Content) String() string {
 func (*UploadTreeRequest_Content) ProtoMessage() {}
 
 func (x *UploadTreeRequest_Content) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[25]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +1962,7 @@ func (x *UploadTreeRequest_Content) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeRequest_Content.ProtoReflect.Descriptor instead.
 func (*UploadTreeRequest_Content) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{19, 3}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20, 3}
 }
 
 func (x *UploadTreeRequest_Content) GetData() []byte {
@@ -1926,7 +1990,7 @@ type UploadTreeResponse_Wanted struct {
 
 func (x *UploadTreeResponse_Wanted) Reset() {
 	*x = UploadTreeResponse_Wanted{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[26]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2002,7 @@ func (x *UploadTreeResponse_Wanted) String() string {
 func (*UploadTreeResponse_Wanted) ProtoMessage() {}
 
 func (x *UploadTreeResponse_Wanted) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[26]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2015,7 @@ func (x *UploadTreeResponse_Wanted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeResponse_Wanted.ProtoReflect.Descriptor instead.
 func (*UploadTreeResponse_Wanted) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20, 0}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{21, 0}
 }
 
 func (x *UploadTreeResponse_Wanted) GetEntries() []uint32 {
@@ -1979,7 +2043,7 @@ type UploadTreeResponse_Missing struct {
 
 func (x *UploadTreeResponse_Missing) Reset() {
 	*x = UploadTreeResponse_Missing{}
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[27]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2055,7 @@ func (x *UploadTreeResponse_Missing) String() string {
 func (*UploadTreeResponse_Missing) ProtoMessage() {}
 
 func (x *UploadTreeResponse_Missing) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_codebase_proto_msgTypes[27]
+	mi := &file_sandbox_v1_codebase_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2068,7 @@ func (x *UploadTreeResponse_Missing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadTreeResponse_Missing.ProtoReflect.Descriptor instead.
 func (*UploadTreeResponse_Missing) Descriptor() ([]byte, []int) {
-	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{20, 1}
+	return file_sandbox_v1_codebase_proto_rawDescGZIP(), []int{21, 1}
 }
 
 func (x *UploadTreeResponse_Missing) GetEntries() []uint32 {
@@ -2026,7 +2090,7 @@ var File_sandbox_v1_codebase_proto protoreflect.FileDescriptor
 const file_sandbox_v1_codebase_proto_rawDesc = "" +
 	"\n" +
 	"\x19sandbox/v1/codebase.proto\x12\n" +
-	"sandbox.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17sandbox/v1/common.proto\"\x86\x02\n" +
+	"sandbox.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17sandbox/v1/common.proto\"\xc4\x02\n" +
 	"\bCodebase\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -2038,16 +2102,21 @@ const file_sandbox_v1_codebase_proto_rawDesc = "" +
 	"created_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
 	"updated_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x12\n" +
-	"\x04head\x18d \x01(\tR\x04head\"e\n" +
+	"\x04head\x18d \x01(\tR\x04head\x12<\n" +
+	"\fidle_timeout\x18e \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\"\xa3\x01\n" +
 	"\x15CreateCodebaseRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bowner_id\x18\x02 \x01(\tR\aownerId\x12\x1d\n" +
 	"\n" +
-	"request_id\x18d \x01(\tR\trequestId\"5\n" +
+	"request_id\x18d \x01(\tR\trequestId\x12<\n" +
+	"\fidle_timeout\x18e \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\"5\n" +
 	"\x12GetCodebaseRequest\x12\x1f\n" +
 	"\vcodebase_id\x18\x01 \x01(\tR\n" +
 	"codebaseId\"8\n" +
 	"\x15DeleteCodebaseRequest\x12\x1f\n" +
+	"\vcodebase_id\x18\x01 \x01(\tR\n" +
+	"codebaseId\"6\n" +
+	"\x13KeepCodebaseRequest\x12\x1f\n" +
 	"\vcodebase_id\x18\x01 \x01(\tR\n" +
 	"codebaseId\"m\n" +
 	"\x14ListCodebasesRequest\x12\x19\n" +
@@ -2178,12 +2247,13 @@ const file_sandbox_v1_codebase_proto_rawDesc = "" +
 	"\aMissing\x12\x18\n" +
 	"\aentries\x18\x01 \x03(\rR\aentries\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\bR\x04lastB\x06\n" +
-	"\x04step2\xbd\x05\n" +
+	"\x04step2\x84\x06\n" +
 	"\x0fCodebaseService\x12I\n" +
 	"\x0eCreateCodebase\x12!.sandbox.v1.CreateCodebaseRequest\x1a\x14.sandbox.v1.Codebase\x12C\n" +
 	"\vGetCodebase\x12\x1e.sandbox.v1.GetCodebaseRequest\x1a\x14.sandbox.v1.Codebase\x12T\n" +
 	"\rListCodebases\x12 .sandbox.v1.ListCodebasesRequest\x1a!.sandbox.v1.ListCodebasesResponse\x12F\n" +
-	"\x0eDeleteCodebase\x12!.sandbox.v1.DeleteCodebaseRequest\x1a\x11.sandbox.v1.Empty\x12B\n" +
+	"\x0eDeleteCodebase\x12!.sandbox.v1.DeleteCodebaseRequest\x1a\x11.sandbox.v1.Empty\x12E\n" +
+	"\fKeepCodebase\x12\x1f.sandbox.v1.KeepCodebaseRequest\x1a\x14.sandbox.v1.Codebase\x12B\n" +
 	"\vUploadFiles\x12\x17.sandbox.v1.UploadChunk\x1a\x18.sandbox.v1.UploadResult(\x01\x12H\n" +
 	"\fDownloadFile\x12\x1f.sandbox.v1.DownloadFileRequest\x1a\x15.sandbox.v1.FileChunk0\x01\x12H\n" +
 	"\tListFiles\x12\x1c.sandbox.v1.ListFilesRequest\x1a\x1d.sandbox.v1.ListFilesResponse\x12S\n" +
@@ -2204,7 +2274,7 @@ func file_sandbox_v1_codebase_proto_rawDescGZIP() []byte {
 }
 
 var file_sandbox_v1_codebase_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sandbox_v1_codebase_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_sandbox_v1_codebase_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_sandbox_v1_codebase_proto_goTypes = []any{
 	(SkippedEntries_Reason)(0),         // 0: sandbox.v1.SkippedEntries.Reason
 	(TreeEntry_Kind)(0),                // 1: sandbox.v1.TreeEntry.Kind
@@ -2212,80 +2282,86 @@ var file_sandbox_v1_codebase_proto_goTypes = []any{
 	(*CreateCodebaseRequest)(nil),      // 3: sandbox.v1.CreateCodebaseRequest
 	(*GetCodebaseRequest)(nil),         // 4: sandbox.v1.GetCodebaseRequest
 	(*DeleteCodebaseRequest)(nil),      // 5: sandbox.v1.DeleteCodebaseRequest
-	(*ListCodebasesRequest)(nil),       // 6: sandbox.v1.ListCodebasesRequest
-	(*ListCodebasesResponse)(nil),      // 7: sandbox.v1.ListCodebasesResponse
-	(*UploadChunk)(nil),                // 8: sandbox.v1.UploadChunk
-	(*UploadResult)(nil),               // 9: sandbox.v1.UploadResult
-	(*DownloadFileRequest)(nil),        // 10: sandbox.v1.DownloadFileRequest
-	(*FileChunk)(nil),                  // 11: sandbox.v1.FileChunk
-	(*ListFilesRequest)(nil),           // 12: sandbox.v1.ListFilesRequest
-	(*ListFilesResponse)(nil),          // 13: sandbox.v1.ListFilesResponse
-	(*FileInfo)(nil),                   // 14: sandbox.v1.FileInfo
-	(*IngestOptions)(nil),              // 15: sandbox.v1.IngestOptions
-	(*IngestDirectoryRequest)(nil),     // 16: sandbox.v1.IngestDirectoryRequest
-	(*IngestProgress)(nil),             // 17: sandbox.v1.IngestProgress
-	(*IngestResult)(nil),               // 18: sandbox.v1.IngestResult
-	(*SkippedEntries)(nil),             // 19: sandbox.v1.SkippedEntries
-	(*TreeEntry)(nil),                  // 20: sandbox.v1.TreeEntry
-	(*UploadTreeRequest)(nil),          // 21: sandbox.v1.UploadTreeRequest
-	(*UploadTreeResponse)(nil),         // 22: sandbox.v1.UploadTreeResponse
-	(*UploadChunk_Metadata)(nil),       // 23: sandbox.v1.UploadChunk.Metadata
-	(*UploadTreeRequest_Start)(nil),    // 24: sandbox.v1.UploadTreeRequest.Start
-	(*UploadTreeRequest_Manifest)(nil), // 25: sandbox.v1.UploadTreeRequest.Manifest
-	(*UploadTreeRequest_Digests)(nil),  // 26: sandbox.v1.UploadTreeRequest.Digests
-	(*UploadTreeRequest_Content)(nil),  // 27: sandbox.v1.UploadTreeRequest.Content
-	(*UploadTreeResponse_Wanted)(nil),  // 28: sandbox.v1.UploadTreeResponse.Wanted
-	(*UploadTreeResponse_Missing)(nil), // 29: sandbox.v1.UploadTreeResponse.Missing
-	(*timestamppb.Timestamp)(nil),      // 30: google.protobuf.Timestamp
-	(*PermissionRule)(nil),             // 31: sandbox.v1.PermissionRule
-	(*Empty)(nil),                      // 32: sandbox.v1.Empty
+	(*KeepCodebaseRequest)(nil),        // 6: sandbox.v1.KeepCodebaseRequest
+	(*ListCodebasesRequest)(nil),       // 7: sandbox.v1.ListCodebasesRequest
+	(*ListCodebasesResponse)(nil),      // 8: sandbox.v1.ListCodebasesResponse
+	(*UploadChunk)(nil),                // 9: sandbox.v1.UploadChunk
+	(*UploadResult)(nil),               // 10: sandbox.v1.UploadResult
+	(*DownloadFileRequest)(nil),        // 11: sandbox.v1.DownloadFileRequest
+	(*FileChunk)(nil),                  // 12: sandbox.v1.FileChunk
+	(*ListFilesRequest)(nil),           // 13: sandbox.v1.ListFilesRequest
+	(*ListFilesResponse)(nil),          // 14: sandbox.v1.ListFilesResponse
+	(*FileInfo)(nil),                   // 15: sandbox.v1.FileInfo
+	(*IngestOptions)(nil),              // 16: sandbox.v1.IngestOptions
+	(*IngestDirectoryRequest)(nil),     // 17: sandbox.v1.IngestDirectoryRequest
+	(*IngestProgress)(nil),             // 18: sandbox.v1.IngestProgress
+	(*IngestResult)(nil),               // 19: sandbox.v1.IngestResult
+	(*SkippedEntries)(nil),             // 20: sandbox.v1.SkippedEntries
+	(*TreeEntry)(nil),                  // 21: sandbox.v1.TreeEntry
+	(*UploadTreeRequest)(nil),          // 22: sandbox.v1.UploadTreeRequest
+	(*UploadTreeResponse)(nil),         // 23: sandbox.v1.UploadTreeResponse
+	(*UploadChunk_Metadata)(nil),       // 24: sandbox.v1.UploadChunk.Metadata
+	(*UploadTreeRequest_Start)(nil),    // 25: sandbox.v1.UploadTreeRequest.Start
+	(*UploadTreeRequest_Manifest)(nil), // 26: sandbox.v1.UploadTreeRequest.Manifest
+	(*UploadTreeRequest_Digests)(nil),  // 27: sandbox.v1.UploadTreeRequest.Digests
+	(*UploadTreeRequest_Content)(nil),  // 28: sandbox.v1.UploadTreeRequest.Content
+	(*UploadTreeResponse_Wanted)(nil),  // 29: sandbox.v1.UploadTreeResponse.Wanted
+	(*UploadTreeResponse_Missing)(nil), // 30: sandbox.v1.UploadTreeResponse.Missing
+	(*timestamppb.Timestamp)(nil),      // 31: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 32: google.protobuf.Duration
+	(*PermissionRule)(nil),             // 33: sandbox.v1.PermissionRule
+	(*Empty)(nil),                      // 34: sandbox.v1.Empty
 }
 var file_sandbox_v1_codebase_proto_depIdxs = []int32{
-	30, // 0: sandbox.v1.Codebase.created_at:type_name -> google.protobuf.Timestamp
-	30, // 1: sandbox.v1.Codebase.updated_at:type_name -> google.protobuf.Timestamp
-	2,  // 2: sandbox.v1.ListCodebasesResponse.codebases:type_name -> sandbox.v1.Codebase
-	23, // 3: sandbox.v1.UploadChunk.metadata:type_name -> sandbox.v1.UploadChunk.Metadata
-	14, // 4: sandbox.v1.ListFilesResponse.files:type_name -> sandbox.v1.FileInfo
-	30, // 5: sandbox.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
-	31, // 6: sandbox.v1.IngestOptions.permissions:type_name -> sandbox.v1.PermissionRule
-	15, // 7: sandbox.v1.IngestDirectoryRequest.options:type_name -> sandbox.v1.IngestOptions
-	18, // 8: sandbox.v1.IngestProgress.result:type_name -> sandbox.v1.IngestResult
-	2,  // 9: sandbox.v1.IngestResult.codebase:type_name -> sandbox.v1.Codebase
-	19, // 10: sandbox.v1.IngestResult.skipped:type_name -> sandbox.v1.SkippedEntries
-	0,  // 11: sandbox.v1.SkippedEntries.reason:type_name -> sandbox.v1.SkippedEntries.Reason
-	1,  // 12: sandbox.v1.TreeEntry.kind:type_name -> sandbox.v1.TreeEntry.Kind
-	24, // 13: sandbox.v1.UploadTreeRequest.start:type_name -> sandbox.v1.UploadTreeRequest.Start
-	25, // 14: sandbox.v1.UploadTreeRequest.manifest:type_name -> sandbox.v1.UploadTreeRequest.Manifest
-	26, // 15: sandbox.v1.UploadTreeRequest.digests:type_name -> sandbox.v1.UploadTreeRequest.Digests
-	27, // 16: sandbox.v1.UploadTreeRequest.content:type_name -> sandbox.v1.UploadTreeRequest.Content
-	28, // 17: sandbox.v1.UploadTreeResponse.wanted:type_name -> sandbox.v1.UploadTreeResponse.Wanted
-	29, // 18: sandbox.v1.UploadTreeResponse.missing:type_name -> sandbox.v1.UploadTreeResponse.Missing
-	18, // 19: sandbox.v1.UploadTreeResponse.result:type_name -> sandbox.v1.IngestResult
-	15, // 20: sandbox.v1.UploadTreeRequest.Start.options:type_name -> sandbox.v1.IngestOptions
-	20, // 21: sandbox.v1.UploadTreeRequest.Manifest.entries:type_name -> sandbox.v1.TreeEntry
-	3,  // 22: sandbox.v1.CodebaseService.CreateCodebase:input_type -> sandbox.v1.CreateCodebaseRequest
-	4,  // 23: sandbox.v1.CodebaseService.GetCodebase:input_type -> sandbox.v1.GetCodebaseRequest
-	6,  // 24: sandbox.v1.CodebaseService.ListCodebases:input_type -> sandbox.v1.ListCodebasesRequest
-	5,  // 25: sandbox.v1.CodebaseService.DeleteCodebase:input_type -> sandbox.v1.DeleteCodebaseRequest
-	8,  // 26: sandbox.v1.CodebaseService.UploadFiles:input_type -> sandbox.v1.UploadChunk
-	10, // 27: sandbox.v1.CodebaseService.DownloadFile:input_type -> sandbox.v1.DownloadFileRequest
-	12, // 28: sandbox.v1.CodebaseService.ListFiles:input_type -> sandbox.v1.ListFilesRequest
-	16, // 29: sandbox.v1.CodebaseService.IngestDirectory:input_type -> sandbox.v1.IngestDirectoryRequest
-	21, // 30: sandbox.v1.CodebaseService.UploadTree:input_type -> sandbox.v1.UploadTreeRequest
-	2,  // 31: sandbox.v1.CodebaseService.CreateCodebase:output_type -> sandbox.v1.Codebase
-	2,  // 32: sandbox.v1.CodebaseService.GetCodebase:output_type -> sandbox.v1.Codebase
-	7,  // 33: sandbox.v1.CodebaseService.ListCodebases:output_type -> sandbox.v1.ListCodebasesResponse
-	32, // 34: sandbox.v1.CodebaseService.DeleteCodebase:output_type -> sandbox.v1.Empty
-	9,  // 35: sandbox.v1.CodebaseService.UploadFiles:output_type -> sandbox.v1.UploadResult
-	11, // 36: sandbox.v1.CodebaseService.DownloadFile:output_type -> sandbox.v1.FileChunk
-	13, // 37: sandbox.v1.CodebaseService.ListFiles:output_type -> sandbox.v1.ListFilesResponse
-	17, // 38: sandbox.v1.CodebaseService.IngestDirectory:output_type -> sandbox.v1.IngestProgress
-	22, // 39: sandbox.v1.CodebaseService.UploadTree:output_type -> sandbox.v1.UploadTreeResponse
-	31, // [31:40] is the sub-list for method output_type
-	22, // [22:31] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	31, // 0: sandbox.v1.Codebase.created_at:type_name -> google.protobuf.Timestamp
+	31, // 1: sandbox.v1.Codebase.updated_at:type_name -> google.protobuf.Timestamp
+	32, // 2: sandbox.v1.Codebase.idle_timeout:type_name -> google.protobuf.Duration
+	32, // 3: sandbox.v1.CreateCodebaseRequest.idle_timeout:type_name -> google.protobuf.Duration
+	2,  // 4: sandbox.v1.ListCodebasesResponse.codebases:type_name -> sandbox.v1.Codebase
+	24, // 5: sandbox.v1.UploadChunk.metadata:type_name -> sandbox.v1.UploadChunk.Metadata
+	15, // 6: sandbox.v1.ListFilesResponse.files:type_name -> sandbox.v1.FileInfo
+	31, // 7: sandbox.v1.FileInfo.modified_at:type_name -> google.protobuf.Timestamp
+	33, // 8: sandbox.v1.IngestOptions.permissions:type_name -> sandbox.v1.PermissionRule
+	16, // 9: sandbox.v1.IngestDirectoryRequest.options:type_name -> sandbox.v1.IngestOptions
+	19, // 10: sandbox.v1.IngestProgress.result:type_name -> sandbox.v1.IngestResult
+	2,  // 11: sandbox.v1.IngestResult.codebase:type_name -> sandbox.v1.Codebase
+	20, // 12: sandbox.v1.IngestResult.skipped:type_name -> sandbox.v1.SkippedEntries
+	0,  // 13: sandbox.v1.SkippedEntries.reason:type_name -> sandbox.v1.SkippedEntries.Reason
+	1,  // 14: sandbox.v1.TreeEntry.kind:type_name -> sandbox.v1.TreeEntry.Kind
+	25, // 15: sandbox.v1.UploadTreeRequest.start:type_name -> sandbox.v1.UploadTreeRequest.Start
+	26, // 16: sandbox.v1.UploadTreeRequest.manifest:type_name -> sandbox.v1.UploadTreeRequest.Manifest
+	27, // 17: sandbox.v1.UploadTreeRequest.digests:type_name -> sandbox.v1.UploadTreeRequest.Digests
+	28, // 18: sandbox.v1.UploadTreeRequest.content:type_name -> sandbox.v1.UploadTreeRequest.Content
+	29, // 19: sandbox.v1.UploadTreeResponse.wanted:type_name -> sandbox.v1.UploadTreeResponse.Wanted
+	30, // 20: sandbox.v1.UploadTreeResponse.missing:type_name -> sandbox.v1.UploadTreeResponse.Missing
+	19, // 21: sandbox.v1.UploadTreeResponse.result:type_name -> sandbox.v1.IngestResult
+	16, // 22: sandbox.v1.UploadTreeRequest.Start.options:type_name -> sandbox.v1.IngestOptions
+	21, // 23: sandbox.v1.UploadTreeRequest.Manifest.entries:type_name -> sandbox.v1.TreeEntry
+	3,  // 24: sandbox.v1.CodebaseService.CreateCodebase:input_type -> sandbox.v1.CreateCodebaseRequest
+	4,  // 25: sandbox.v1.CodebaseService.GetCodebase:input_type -> sandbox.v1.GetCodebaseRequest
+	7,  // 26: sandbox.v1.CodebaseService.ListCodebases:input_type -> sandbox.v1.ListCodebasesRequest
+	5,  // 27: sandbox.v1.CodebaseService.DeleteCodebase:input_type -> sandbox.v1.DeleteCodebaseRequest
+	6,  // 28: sandbox.v1.CodebaseService.KeepCodebase:input_type -> sandbox.v1.KeepCodebaseRequest
+	9,  // 29: sandbox.v1.CodebaseService.UploadFiles:input_type -> sandbox.v1.UploadChunk
+	11, // 30: sandbox.v1.CodebaseService.DownloadFile:input_type -> sandbox.v1.DownloadFileRequest
+	13, // 31: sandbox.v1.CodebaseService.ListFiles:input_type -> sandbox.v1.ListFilesRequest
+	17, // 32: sandbox.v1.CodebaseService.IngestDirectory:input_type -> sandbox.v1.IngestDirectoryRequest
+	22, // 33: sandbox.v1.CodebaseService.UploadTree:input_type -> sandbox.v1.UploadTreeRequest
+	2,  // 34: sandbox.v1.CodebaseService.CreateCodebase:output_type -> sandbox.v1.Codebase
+	2,  // 35: sandbox.v1.CodebaseService.GetCodebase:output_type -> sandbox.v1.Codebase
+	8,  // 36: sandbox.v1.CodebaseService.ListCodebases:output_type -> sandbox.v1.ListCodebasesResponse
+	34, // 37: sandbox.v1.CodebaseService.DeleteCodebase:output_type -> sandbox.v1.Empty
+	2,  // 38: sandbox.v1.CodebaseService.KeepCodebase:output_type -> sandbox.v1.Codebase
+	10, // 39: sandbox.v1.CodebaseService.UploadFiles:output_type -> sandbox.v1.UploadResult
+	12, // 40: sandbox.v1.CodebaseService.DownloadFile:output_type -> sandbox.v1.FileChunk
+	14, // 41: sandbox.v1.CodebaseService.ListFiles:output_type -> sandbox.v1.ListFilesResponse
+	18, // 42: sandbox.v1.CodebaseService.IngestDirectory:output_type -> sandbox.v1.IngestProgress
+	23, // 43: sandbox.v1.CodebaseService.UploadTree:output_type -> sandbox.v1.UploadTreeResponse
+	34, // [34:44] is the sub-list for method output_type
+	24, // [24:34] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_sandbox_v1_codebase_proto_init() }
@@ -2294,17 +2370,17 @@ func file_sandbox_v1_codebase_proto_init() {
 		return
 	}
 	file_sandbox_v1_common_proto_init()
-	file_sandbox_v1_codebase_proto_msgTypes[6].OneofWrappers = []any{
+	file_sandbox_v1_codebase_proto_msgTypes[7].OneofWrappers = []any{
 		(*UploadChunk_Metadata_)(nil),
 		(*UploadChunk_Data)(nil),
 	}
-	file_sandbox_v1_codebase_proto_msgTypes[19].OneofWrappers = []any{
+	file_sandbox_v1_codebase_proto_msgTypes[20].OneofWrappers = []any{
 		(*UploadTreeRequest_Start_)(nil),
 		(*UploadTreeRequest_Manifest_)(nil),
 		(*UploadTreeRequest_Digests_)(nil),
 		(*UploadTreeRequest_Content_)(nil),
 	}
-	file_sandbox_v1_codebase_proto_msgTypes[20].OneofWrappers = []any{
+	file_sandbox_v1_codebase_proto_msgTypes[21].OneofWrappers = []any{
 		(*UploadTreeResponse_Wanted_)(nil),
 		(*UploadTreeResponse_Missing_)(nil),
 		(*UploadTreeResponse_Result)(nil),
@@ -2315,7 +2391,7 @@ func file_sandbox_v1_codebase_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandbox_v1_codebase_proto_rawDesc), len(file_sandbox_v1_codebase_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

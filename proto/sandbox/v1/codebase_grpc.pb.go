@@ -23,6 +23,7 @@ const (
 	CodebaseService_GetCodebase_FullMethodName     = "/sandbox.v1.CodebaseService/GetCodebase"
 	CodebaseService_ListCodebases_FullMethodName   = "/sandbox.v1.CodebaseService/ListCodebases"
 	CodebaseService_DeleteCodebase_FullMethodName  = "/sandbox.v1.CodebaseService/DeleteCodebase"
+	CodebaseService_KeepCodebase_FullMethodName    = "/sandbox.v1.CodebaseService/KeepCodebase"
 	CodebaseService_UploadFiles_FullMethodName     = "/sandbox.v1.CodebaseService/UploadFiles"
 	CodebaseService_DownloadFile_FullMethodName    = "/sandbox.v1.CodebaseService/DownloadFile"
 	CodebaseService_ListFiles_FullMethodName       = "/sandbox.v1.CodebaseService/ListFiles"
@@ -42,6 +43,8 @@ type CodebaseServiceClient interface {
 	ListCodebases(ctx context.Context, in *ListCodebasesRequest, opts ...grpc.CallOption) (*ListCodebasesResponse, error)
 	// Deletes the codebase. Sandboxes made from it keep their snapshot.
 	DeleteCodebase(ctx context.Context, in *DeleteCodebaseRequest, opts ...grpc.CallOption) (*Empty, error)
+	// Ends a codebase's idle_timeout: it stays until DeleteCodebase.
+	KeepCodebase(ctx context.Context, in *KeepCodebaseRequest, opts ...grpc.CallOption) (*Codebase, error)
 	// Stores one file: metadata first, then its bytes.
 	UploadFiles(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadChunk, UploadResult], error)
 	DownloadFile(ctx context.Context, in *DownloadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileChunk], error)
@@ -97,6 +100,16 @@ func (c *codebaseServiceClient) DeleteCodebase(ctx context.Context, in *DeleteCo
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Empty)
 	err := c.cc.Invoke(ctx, CodebaseService_DeleteCodebase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *codebaseServiceClient) KeepCodebase(ctx context.Context, in *KeepCodebaseRequest, opts ...grpc.CallOption) (*Codebase, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Codebase)
+	err := c.cc.Invoke(ctx, CodebaseService_KeepCodebase_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -189,6 +202,8 @@ type CodebaseServiceServer interface {
 	ListCodebases(context.Context, *ListCodebasesRequest) (*ListCodebasesResponse, error)
 	// Deletes the codebase. Sandboxes made from it keep their snapshot.
 	DeleteCodebase(context.Context, *DeleteCodebaseRequest) (*Empty, error)
+	// Ends a codebase's idle_timeout: it stays until DeleteCodebase.
+	KeepCodebase(context.Context, *KeepCodebaseRequest) (*Codebase, error)
 	// Stores one file: metadata first, then its bytes.
 	UploadFiles(grpc.ClientStreamingServer[UploadChunk, UploadResult]) error
 	DownloadFile(*DownloadFileRequest, grpc.ServerStreamingServer[FileChunk]) error
@@ -221,6 +236,9 @@ func (UnimplementedCodebaseServiceServer) ListCodebases(context.Context, *ListCo
 }
 func (UnimplementedCodebaseServiceServer) DeleteCodebase(context.Context, *DeleteCodebaseRequest) (*Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteCodebase not implemented")
+}
+func (UnimplementedCodebaseServiceServer) KeepCodebase(context.Context, *KeepCodebaseRequest) (*Codebase, error) {
+	return nil, status.Error(codes.Unimplemented, "method KeepCodebase not implemented")
 }
 func (UnimplementedCodebaseServiceServer) UploadFiles(grpc.ClientStreamingServer[UploadChunk, UploadResult]) error {
 	return status.Error(codes.Unimplemented, "method UploadFiles not implemented")
@@ -330,6 +348,24 @@ func _CodebaseService_DeleteCodebase_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CodebaseService_KeepCodebase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(KeepCodebaseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CodebaseServiceServer).KeepCodebase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CodebaseService_KeepCodebase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CodebaseServiceServer).KeepCodebase(ctx, req.(*KeepCodebaseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CodebaseService_UploadFiles_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(CodebaseServiceServer).UploadFiles(&grpc.GenericServerStream[UploadChunk, UploadResult]{ServerStream: stream})
 }
@@ -406,6 +442,10 @@ var CodebaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteCodebase",
 			Handler:    _CodebaseService_DeleteCodebase_Handler,
+		},
+		{
+			MethodName: "KeepCodebase",
+			Handler:    _CodebaseService_KeepCodebase_Handler,
 		},
 		{
 			MethodName: "ListFiles",

@@ -11,77 +11,80 @@ from google.protobuf import symbol_database as _symbol_database
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from agentfense._gen import common_pb2 as agentfense_dot___gen_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61gentfense/_gen/codebase.proto\x12\x12\x61gentfense.wire.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1c\x61gentfense/_gen/common.proto\"\xc6\x01\n\x08\x43odebase\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\nfile_count\x18\x05 \x01(\x05\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04head\x18\x64 \x01(\t\"K\n\x15\x43reateCodebaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x64 \x01(\t\")\n\x12GetCodebaseRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\",\n\x15\x44\x65leteCodebaseRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\"O\n\x14ListCodebasesRequest\x12\x10\n\x08owner_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"a\n\x15ListCodebasesResponse\x12/\n\tcodebases\x18\x01 \x03(\x0b\x32\x1c.agentfense.wire.v1.Codebase\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd5\x01\n\x0bUploadChunk\x12<\n\x08metadata\x18\x01 \x01(\x0b\x32(.agentfense.wire.v1.UploadChunk.MetadataH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1am\n\x08Metadata\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\x12\x17\n\x0f\x66ile_path_bytes\x18\x64 \x01(\x0c\x12\x0c\n\x04mode\x18\x65 \x01(\rB\t\n\x07\x63ontent\"V\n\x0cUploadResult\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x10\n\x08\x63hecksum\x18\x04 \x01(\t\"V\n\x13\x44ownloadFileRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12\x17\n\x0f\x66ile_path_bytes\x18\x64 \x01(\x0c\"\x19\n\tFileChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\\\n\x10ListFilesRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\trecursive\x18\x03 \x01(\x08\x12\x12\n\npath_bytes\x18\x64 \x01(\x0c\"@\n\x11ListFilesResponse\x12+\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1c.agentfense.wire.v1.FileInfo\"\xaf\x01\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06is_dir\x18\x03 \x01(\x08\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12/\n\x0bmodified_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npath_bytes\x18\x64 \x01(\x0c\x12\x0c\n\x04mode\x18\x65 \x01(\r\x12\x16\n\x0esymlink_target\x18\x66 \x01(\x0c\"a\n\rIngestOptions\x12\x37\n\x0bpermissions\x18\x01 \x03(\x0b\x32\".agentfense.wire.v1.PermissionRule\x12\x17\n\x0fignore_patterns\x18\x02 \x03(\t\"\x93\x01\n\x16IngestDirectoryRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tdirectory\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\x04\x12\r\n\x05inode\x18\x04 \x01(\x04\x12\x32\n\x07options\x18\x05 \x01(\x0b\x32!.agentfense.wire.v1.IngestOptions\"e\n\x0eIngestProgress\x12\r\n\x05\x66iles\x18\x01 \x01(\x03\x12\x12\n\nbytes_read\x18\x02 \x01(\x03\x12\x30\n\x06result\x18\x03 \x01(\x0b\x32 .agentfense.wire.v1.IngestResult\"\xcb\x01\n\x0cIngestResult\x12.\n\x08\x63odebase\x18\x01 \x01(\x0b\x32\x1c.agentfense.wire.v1.Codebase\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\x13\n\x0b\x64irectories\x18\x03 \x01(\x03\x12\x10\n\x08symlinks\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12\x11\n\tnew_bytes\x18\x06 \x01(\x03\x12\x33\n\x07skipped\x18\x07 \x03(\x0b\x32\".agentfense.wire.v1.SkippedEntries\"\x81\x02\n\x0eSkippedEntries\x12\x39\n\x06reason\x18\x01 \x01(\x0e\x32).agentfense.wire.v1.SkippedEntries.Reason\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\r\n\x05paths\x18\x03 \x03(\x0c\"\x95\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_HIDDEN\x10\x01\x12\x12\n\x0eREASON_IGNORED\x10\x02\x12\x12\n\x0eREASON_SPECIAL\x10\x03\x12\x1e\n\x1aREASON_HARD_LINK_TO_HIDDEN\x10\x04\x12\x18\n\x14REASON_NAME_TOO_LONG\x10\x05\"\xe4\x01\n\tTreeEntry\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".agentfense.wire.v1.TreeEntry.Kind\x12\x0c\n\x04mode\x18\x03 \x01(\r\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x10\n\x08mtime_ns\x18\x05 \x01(\x03\x12\x16\n\x0esymlink_target\x18\x06 \x01(\x0c\"Q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_FILE\x10\x01\x12\x12\n\x0eKIND_DIRECTORY\x10\x02\x12\x10\n\x0cKIND_SYMLINK\x10\x03\"\x94\x04\n\x11UploadTreeRequest\x12<\n\x05start\x18\x01 \x01(\x0b\x32+.agentfense.wire.v1.UploadTreeRequest.StartH\x00\x12\x42\n\x08manifest\x18\x02 \x01(\x0b\x32..agentfense.wire.v1.UploadTreeRequest.ManifestH\x00\x12@\n\x07\x64igests\x18\x03 \x01(\x0b\x32-.agentfense.wire.v1.UploadTreeRequest.DigestsH\x00\x12@\n\x07\x63ontent\x18\x04 \x01(\x0b\x32-.agentfense.wire.v1.UploadTreeRequest.ContentH\x00\x1aP\n\x05Start\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x32\n\x07options\x18\x02 \x01(\x0b\x32!.agentfense.wire.v1.IngestOptions\x1aH\n\x08Manifest\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.agentfense.wire.v1.TreeEntry\x12\x0c\n\x04last\x18\x02 \x01(\x08\x1a\'\n\x07\x44igests\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\x1a,\n\x07\x43ontent\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65nd_of_file\x18\x02 \x01(\x08\x42\x06\n\x04step\"\xa7\x02\n\x12UploadTreeResponse\x12?\n\x06wanted\x18\x01 \x01(\x0b\x32-.agentfense.wire.v1.UploadTreeResponse.WantedH\x00\x12\x41\n\x07missing\x18\x02 \x01(\x0b\x32..agentfense.wire.v1.UploadTreeResponse.MissingH\x00\x12\x32\n\x06result\x18\x03 \x01(\x0b\x32 .agentfense.wire.v1.IngestResultH\x00\x1a\'\n\x06Wanted\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\r\x12\x0c\n\x04last\x18\x02 \x01(\x08\x1a(\n\x07Missing\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\r\x12\x0c\n\x04last\x18\x02 \x01(\x08\x42\x06\n\x04step2\xcd\x06\n\x0f\x43odebaseService\x12Y\n\x0e\x43reateCodebase\x12).agentfense.wire.v1.CreateCodebaseRequest\x1a\x1c.agentfense.wire.v1.Codebase\x12S\n\x0bGetCodebase\x12&.agentfense.wire.v1.GetCodebaseRequest\x1a\x1c.agentfense.wire.v1.Codebase\x12\x64\n\rListCodebases\x12(.agentfense.wire.v1.ListCodebasesRequest\x1a).agentfense.wire.v1.ListCodebasesResponse\x12V\n\x0e\x44\x65leteCodebase\x12).agentfense.wire.v1.DeleteCodebaseRequest\x1a\x19.agentfense.wire.v1.Empty\x12R\n\x0bUploadFiles\x12\x1f.agentfense.wire.v1.UploadChunk\x1a .agentfense.wire.v1.UploadResult(\x01\x12X\n\x0c\x44ownloadFile\x12\'.agentfense.wire.v1.DownloadFileRequest\x1a\x1d.agentfense.wire.v1.FileChunk0\x01\x12X\n\tListFiles\x12$.agentfense.wire.v1.ListFilesRequest\x1a%.agentfense.wire.v1.ListFilesResponse\x12\x63\n\x0fIngestDirectory\x12*.agentfense.wire.v1.IngestDirectoryRequest\x1a\".agentfense.wire.v1.IngestProgress0\x01\x12_\n\nUploadTree\x12%.agentfense.wire.v1.UploadTreeRequest\x1a&.agentfense.wire.v1.UploadTreeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61gentfense/_gen/codebase.proto\x12\x12\x61gentfense.wire.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1c\x61gentfense/_gen/common.proto\"\xf7\x01\n\x08\x43odebase\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08owner_id\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x12\n\nfile_count\x18\x05 \x01(\x05\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04head\x18\x64 \x01(\t\x12/\n\x0cidle_timeout\x18\x65 \x01(\x0b\x32\x19.google.protobuf.Duration\"|\n\x15\x43reateCodebaseRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08owner_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x64 \x01(\t\x12/\n\x0cidle_timeout\x18\x65 \x01(\x0b\x32\x19.google.protobuf.Duration\")\n\x12GetCodebaseRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\",\n\x15\x44\x65leteCodebaseRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\"*\n\x13KeepCodebaseRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\"O\n\x14ListCodebasesRequest\x12\x10\n\x08owner_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"a\n\x15ListCodebasesResponse\x12/\n\tcodebases\x18\x01 \x03(\x0b\x32\x1c.agentfense.wire.v1.Codebase\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd5\x01\n\x0bUploadChunk\x12<\n\x08metadata\x18\x01 \x01(\x0b\x32(.agentfense.wire.v1.UploadChunk.MetadataH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x1am\n\x08Metadata\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x03\x12\x17\n\x0f\x66ile_path_bytes\x18\x64 \x01(\x0c\x12\x0c\n\x04mode\x18\x65 \x01(\rB\t\n\x07\x63ontent\"V\n\x0cUploadResult\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x10\n\x08\x63hecksum\x18\x04 \x01(\t\"V\n\x13\x44ownloadFileRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tfile_path\x18\x02 \x01(\t\x12\x17\n\x0f\x66ile_path_bytes\x18\x64 \x01(\x0c\"\x19\n\tFileChunk\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\\\n\x10ListFilesRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\trecursive\x18\x03 \x01(\x08\x12\x12\n\npath_bytes\x18\x64 \x01(\x0c\"@\n\x11ListFilesResponse\x12+\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1c.agentfense.wire.v1.FileInfo\"\xaf\x01\n\x08\x46ileInfo\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06is_dir\x18\x03 \x01(\x08\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12/\n\x0bmodified_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npath_bytes\x18\x64 \x01(\x0c\x12\x0c\n\x04mode\x18\x65 \x01(\r\x12\x16\n\x0esymlink_target\x18\x66 \x01(\x0c\"a\n\rIngestOptions\x12\x37\n\x0bpermissions\x18\x01 \x03(\x0b\x32\".agentfense.wire.v1.PermissionRule\x12\x17\n\x0fignore_patterns\x18\x02 \x03(\t\"\x93\x01\n\x16IngestDirectoryRequest\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x11\n\tdirectory\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\x04\x12\r\n\x05inode\x18\x04 \x01(\x04\x12\x32\n\x07options\x18\x05 \x01(\x0b\x32!.agentfense.wire.v1.IngestOptions\"e\n\x0eIngestProgress\x12\r\n\x05\x66iles\x18\x01 \x01(\x03\x12\x12\n\nbytes_read\x18\x02 \x01(\x03\x12\x30\n\x06result\x18\x03 \x01(\x0b\x32 .agentfense.wire.v1.IngestResult\"\xcb\x01\n\x0cIngestResult\x12.\n\x08\x63odebase\x18\x01 \x01(\x0b\x32\x1c.agentfense.wire.v1.Codebase\x12\r\n\x05\x66iles\x18\x02 \x01(\x03\x12\x13\n\x0b\x64irectories\x18\x03 \x01(\x03\x12\x10\n\x08symlinks\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12\x11\n\tnew_bytes\x18\x06 \x01(\x03\x12\x33\n\x07skipped\x18\x07 \x03(\x0b\x32\".agentfense.wire.v1.SkippedEntries\"\x81\x02\n\x0eSkippedEntries\x12\x39\n\x06reason\x18\x01 \x01(\x0e\x32).agentfense.wire.v1.SkippedEntries.Reason\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\r\n\x05paths\x18\x03 \x03(\x0c\"\x95\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rREASON_HIDDEN\x10\x01\x12\x12\n\x0eREASON_IGNORED\x10\x02\x12\x12\n\x0eREASON_SPECIAL\x10\x03\x12\x1e\n\x1aREASON_HARD_LINK_TO_HIDDEN\x10\x04\x12\x18\n\x14REASON_NAME_TOO_LONG\x10\x05\"\xe4\x01\n\tTreeEntry\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".agentfense.wire.v1.TreeEntry.Kind\x12\x0c\n\x04mode\x18\x03 \x01(\r\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x10\n\x08mtime_ns\x18\x05 \x01(\x03\x12\x16\n\x0esymlink_target\x18\x06 \x01(\x0c\"Q\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_FILE\x10\x01\x12\x12\n\x0eKIND_DIRECTORY\x10\x02\x12\x10\n\x0cKIND_SYMLINK\x10\x03\"\x94\x04\n\x11UploadTreeRequest\x12<\n\x05start\x18\x01 \x01(\x0b\x32+.agentfense.wire.v1.UploadTreeRequest.StartH\x00\x12\x42\n\x08manifest\x18\x02 \x01(\x0b\x32..agentfense.wire.v1.UploadTreeRequest.ManifestH\x00\x12@\n\x07\x64igests\x18\x03 \x01(\x0b\x32-.agentfense.wire.v1.UploadTreeRequest.DigestsH\x00\x12@\n\x07\x63ontent\x18\x04 \x01(\x0b\x32-.agentfense.wire.v1.UploadTreeRequest.ContentH\x00\x1aP\n\x05Start\x12\x13\n\x0b\x63odebase_id\x18\x01 \x01(\t\x12\x32\n\x07options\x18\x02 \x01(\x0b\x32!.agentfense.wire.v1.IngestOptions\x1aH\n\x08Manifest\x12.\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1d.agentfense.wire.v1.TreeEntry\x12\x0c\n\x04last\x18\x02 \x01(\x08\x1a\'\n\x07\x44igests\x12\x0e\n\x06sha256\x18\x01 \x03(\x0c\x12\x0c\n\x04last\x18\x02 \x01(\x08\x1a,\n\x07\x43ontent\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65nd_of_file\x18\x02 \x01(\x08\x42\x06\n\x04step\"\xa7\x02\n\x12UploadTreeResponse\x12?\n\x06wanted\x18\x01 \x01(\x0b\x32-.agentfense.wire.v1.UploadTreeResponse.WantedH\x00\x12\x41\n\x07missing\x18\x02 \x01(\x0b\x32..agentfense.wire.v1.UploadTreeResponse.MissingH\x00\x12\x32\n\x06result\x18\x03 \x01(\x0b\x32 .agentfense.wire.v1.IngestResultH\x00\x1a\'\n\x06Wanted\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\r\x12\x0c\n\x04last\x18\x02 \x01(\x08\x1a(\n\x07Missing\x12\x0f\n\x07\x65ntries\x18\x01 \x03(\r\x12\x0c\n\x04last\x18\x02 \x01(\x08\x42\x06\n\x04step2\xa4\x07\n\x0f\x43odebaseService\x12Y\n\x0e\x43reateCodebase\x12).agentfense.wire.v1.CreateCodebaseRequest\x1a\x1c.agentfense.wire.v1.Codebase\x12S\n\x0bGetCodebase\x12&.agentfense.wire.v1.GetCodebaseRequest\x1a\x1c.agentfense.wire.v1.Codebase\x12\x64\n\rListCodebases\x12(.agentfense.wire.v1.ListCodebasesRequest\x1a).agentfense.wire.v1.ListCodebasesResponse\x12V\n\x0e\x44\x65leteCodebase\x12).agentfense.wire.v1.DeleteCodebaseRequest\x1a\x19.agentfense.wire.v1.Empty\x12U\n\x0cKeepCodebase\x12\'.agentfense.wire.v1.KeepCodebaseRequest\x1a\x1c.agentfense.wire.v1.Codebase\x12R\n\x0bUploadFiles\x12\x1f.agentfense.wire.v1.UploadChunk\x1a .agentfense.wire.v1.UploadResult(\x01\x12X\n\x0c\x44ownloadFile\x12\'.agentfense.wire.v1.DownloadFileRequest\x1a\x1d.agentfense.wire.v1.FileChunk0\x01\x12X\n\tListFiles\x12$.agentfense.wire.v1.ListFilesRequest\x1a%.agentfense.wire.v1.ListFilesResponse\x12\x63\n\x0fIngestDirectory\x12*.agentfense.wire.v1.IngestDirectoryRequest\x1a\".agentfense.wire.v1.IngestProgress0\x01\x12_\n\nUploadTree\x12%.agentfense.wire.v1.UploadTreeRequest\x1a&.agentfense.wire.v1.UploadTreeResponse(\x01\x30\x01\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agentfense._gen.codebase_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _CODEBASE._serialized_start=118
-  _CODEBASE._serialized_end=316
-  _CREATECODEBASEREQUEST._serialized_start=318
-  _CREATECODEBASEREQUEST._serialized_end=393
-  _GETCODEBASEREQUEST._serialized_start=395
-  _GETCODEBASEREQUEST._serialized_end=436
-  _DELETECODEBASEREQUEST._serialized_start=438
-  _DELETECODEBASEREQUEST._serialized_end=482
-  _LISTCODEBASESREQUEST._serialized_start=484
-  _LISTCODEBASESREQUEST._serialized_end=563
-  _LISTCODEBASESRESPONSE._serialized_start=565
-  _LISTCODEBASESRESPONSE._serialized_end=662
-  _UPLOADCHUNK._serialized_start=665
-  _UPLOADCHUNK._serialized_end=878
-  _UPLOADCHUNK_METADATA._serialized_start=758
-  _UPLOADCHUNK_METADATA._serialized_end=867
-  _UPLOADRESULT._serialized_start=880
-  _UPLOADRESULT._serialized_end=966
-  _DOWNLOADFILEREQUEST._serialized_start=968
-  _DOWNLOADFILEREQUEST._serialized_end=1054
-  _FILECHUNK._serialized_start=1056
-  _FILECHUNK._serialized_end=1081
-  _LISTFILESREQUEST._serialized_start=1083
-  _LISTFILESREQUEST._serialized_end=1175
-  _LISTFILESRESPONSE._serialized_start=1177
-  _LISTFILESRESPONSE._serialized_end=1241
-  _FILEINFO._serialized_start=1244
-  _FILEINFO._serialized_end=1419
-  _INGESTOPTIONS._serialized_start=1421
-  _INGESTOPTIONS._serialized_end=1518
-  _INGESTDIRECTORYREQUEST._serialized_start=1521
-  _INGESTDIRECTORYREQUEST._serialized_end=1668
-  _INGESTPROGRESS._serialized_start=1670
-  _INGESTPROGRESS._serialized_end=1771
-  _INGESTRESULT._serialized_start=1774
-  _INGESTRESULT._serialized_end=1977
-  _SKIPPEDENTRIES._serialized_start=1980
-  _SKIPPEDENTRIES._serialized_end=2237
-  _SKIPPEDENTRIES_REASON._serialized_start=2088
-  _SKIPPEDENTRIES_REASON._serialized_end=2237
-  _TREEENTRY._serialized_start=2240
-  _TREEENTRY._serialized_end=2468
-  _TREEENTRY_KIND._serialized_start=2387
-  _TREEENTRY_KIND._serialized_end=2468
-  _UPLOADTREEREQUEST._serialized_start=2471
-  _UPLOADTREEREQUEST._serialized_end=3003
-  _UPLOADTREEREQUEST_START._serialized_start=2754
-  _UPLOADTREEREQUEST_START._serialized_end=2834
-  _UPLOADTREEREQUEST_MANIFEST._serialized_start=2836
-  _UPLOADTREEREQUEST_MANIFEST._serialized_end=2908
-  _UPLOADTREEREQUEST_DIGESTS._serialized_start=2910
-  _UPLOADTREEREQUEST_DIGESTS._serialized_end=2949
-  _UPLOADTREEREQUEST_CONTENT._serialized_start=2951
-  _UPLOADTREEREQUEST_CONTENT._serialized_end=2995
-  _UPLOADTREERESPONSE._serialized_start=3006
-  _UPLOADTREERESPONSE._serialized_end=3301
-  _UPLOADTREERESPONSE_WANTED._serialized_start=3212
-  _UPLOADTREERESPONSE_WANTED._serialized_end=3251
-  _UPLOADTREERESPONSE_MISSING._serialized_start=3253
-  _UPLOADTREERESPONSE_MISSING._serialized_end=3293
-  _CODEBASESERVICE._serialized_start=3304
-  _CODEBASESERVICE._serialized_end=4149
+  _CODEBASE._serialized_start=150
+  _CODEBASE._serialized_end=397
+  _CREATECODEBASEREQUEST._serialized_start=399
+  _CREATECODEBASEREQUEST._serialized_end=523
+  _GETCODEBASEREQUEST._serialized_start=525
+  _GETCODEBASEREQUEST._serialized_end=566
+  _DELETECODEBASEREQUEST._serialized_start=568
+  _DELETECODEBASEREQUEST._serialized_end=612
+  _KEEPCODEBASEREQUEST._serialized_start=614
+  _KEEPCODEBASEREQUEST._serialized_end=656
+  _LISTCODEBASESREQUEST._serialized_start=658
+  _LISTCODEBASESREQUEST._serialized_end=737
+  _LISTCODEBASESRESPONSE._serialized_start=739
+  _LISTCODEBASESRESPONSE._serialized_end=836
+  _UPLOADCHUNK._serialized_start=839
+  _UPLOADCHUNK._serialized_end=1052
+  _UPLOADCHUNK_METADATA._serialized_start=932
+  _UPLOADCHUNK_METADATA._serialized_end=1041
+  _UPLOADRESULT._serialized_start=1054
+  _UPLOADRESULT._serialized_end=1140
+  _DOWNLOADFILEREQUEST._serialized_start=1142
+  _DOWNLOADFILEREQUEST._serialized_end=1228
+  _FILECHUNK._serialized_start=1230
+  _FILECHUNK._serialized_end=1255
+  _LISTFILESREQUEST._serialized_start=1257
+  _LISTFILESREQUEST._serialized_end=1349
+  _LISTFILESRESPONSE._serialized_start=1351
+  _LISTFILESRESPONSE._serialized_end=1415
+  _FILEINFO._serialized_start=1418
+  _FILEINFO._serialized_end=1593
+  _INGESTOPTIONS._serialized_start=1595
+  _INGESTOPTIONS._serialized_end=1692
+  _INGESTDIRECTORYREQUEST._serialized_start=1695
+  _INGESTDIRECTORYREQUEST._serialized_end=1842
+  _INGESTPROGRESS._serialized_start=1844
+  _INGESTPROGRESS._serialized_end=1945
+  _INGESTRESULT._serialized_start=1948
+  _INGESTRESULT._serialized_end=2151
+  _SKIPPEDENTRIES._serialized_start=2154
+  _SKIPPEDENTRIES._serialized_end=2411
+  _SKIPPEDENTRIES_REASON._serialized_start=2262
+  _SKIPPEDENTRIES_REASON._serialized_end=2411
+  _TREEENTRY._serialized_start=2414
+  _TREEENTRY._serialized_end=2642
+  _TREEENTRY_KIND._serialized_start=2561
+  _TREEENTRY_KIND._serialized_end=2642
+  _UPLOADTREEREQUEST._serialized_start=2645
+  _UPLOADTREEREQUEST._serialized_end=3177
+  _UPLOADTREEREQUEST_START._serialized_start=2928
+  _UPLOADTREEREQUEST_START._serialized_end=3008
+  _UPLOADTREEREQUEST_MANIFEST._serialized_start=3010
+  _UPLOADTREEREQUEST_MANIFEST._serialized_end=3082
+  _UPLOADTREEREQUEST_DIGESTS._serialized_start=3084
+  _UPLOADTREEREQUEST_DIGESTS._serialized_end=3123
+  _UPLOADTREEREQUEST_CONTENT._serialized_start=3125
+  _UPLOADTREEREQUEST_CONTENT._serialized_end=3169
+  _UPLOADTREERESPONSE._serialized_start=3180
+  _UPLOADTREERESPONSE._serialized_end=3475
+  _UPLOADTREERESPONSE_WANTED._serialized_start=3386
+  _UPLOADTREERESPONSE_WANTED._serialized_end=3425
+  _UPLOADTREERESPONSE_MISSING._serialized_start=3427
+  _UPLOADTREERESPONSE_MISSING._serialized_end=3467
+  _CODEBASESERVICE._serialized_start=3478
+  _CODEBASESERVICE._serialized_end=4410
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from agentfense._gen import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
@@ -9,10 +10,11 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Codebase(_message.Message):
-    __slots__ = ["created_at", "file_count", "head", "id", "name", "owner_id", "size", "updated_at"]
+    __slots__ = ["created_at", "file_count", "head", "id", "idle_timeout", "name", "owner_id", "size", "updated_at"]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     FILE_COUNT_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     OWNER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -22,21 +24,24 @@ class Codebase(_message.Message):
     file_count: int
     head: str
     id: str
+    idle_timeout: _duration_pb2.Duration
     name: str
     owner_id: str
     size: int
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., owner_id: _Optional[str] = ..., size: _Optional[int] = ..., file_count: _Optional[int] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., head: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., owner_id: _Optional[str] = ..., size: _Optional[int] = ..., file_count: _Optional[int] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., head: _Optional[str] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class CreateCodebaseRequest(_message.Message):
-    __slots__ = ["name", "owner_id", "request_id"]
+    __slots__ = ["idle_timeout", "name", "owner_id", "request_id"]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     OWNER_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    idle_timeout: _duration_pb2.Duration
     name: str
     owner_id: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., owner_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., owner_id: _Optional[str] = ..., request_id: _Optional[str] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class DeleteCodebaseRequest(_message.Message):
     __slots__ = ["codebase_id"]
@@ -135,6 +140,12 @@ class IngestResult(_message.Message):
     skipped: _containers.RepeatedCompositeFieldContainer[SkippedEntries]
     symlinks: int
     def __init__(self, codebase: _Optional[_Union[Codebase, _Mapping]] = ..., files: _Optional[int] = ..., directories: _Optional[int] = ..., symlinks: _Optional[int] = ..., bytes: _Optional[int] = ..., new_bytes: _Optional[int] = ..., skipped: _Optional[_Iterable[_Union[SkippedEntries, _Mapping]]] = ...) -> None: ...
+
+class KeepCodebaseRequest(_message.Message):
+    __slots__ = ["codebase_id"]
+    CODEBASE_ID_FIELD_NUMBER: _ClassVar[int]
+    codebase_id: str
+    def __init__(self, codebase_id: _Optional[str] = ...) -> None: ...
 
 class ListCodebasesRequest(_message.Message):
     __slots__ = ["owner_id", "page_size", "page_token"]
