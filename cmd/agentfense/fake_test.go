@@ -34,6 +34,7 @@ type fakeDaemon struct {
 	mu        sync.Mutex
 	next      int
 	codebases map[string]string // id to directory
+	kept      []string          // ids of codebases
 	sandboxes map[string]*sandboxv1.Sandbox
 	ingest    *sandboxv1.IngestDirectoryRequest
 	changes   []*sandboxv1.Change
@@ -85,6 +86,9 @@ func (f *fakeDaemon) id(kind string) string {
 func (f *fakeDaemon) CreateCodebase(_ context.Context, req *sandboxv1.CreateCodebaseRequest) (*sandboxv1.Codebase, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if req.GetIdleTimeout() == nil {
+		return nil, refuse(codes.InvalidArgument, "TEST", "want a codebase that goes when nobody uses it")
+	}
 	id := f.id("cb")
 	f.codebases[id] = ""
 	return &sandboxv1.Codebase{Id: id, Name: req.GetName()}, nil
@@ -102,6 +106,13 @@ func (f *fakeDaemon) ListCodebases(_ context.Context, req *sandboxv1.ListCodebas
 		res.Codebases = append(res.Codebases, &sandboxv1.Codebase{Id: id, Name: "n\nm", Size: 2048, FileCount: 3, UpdatedAt: timestamppb.Now()})
 	}
 	return res, nil
+}
+
+func (f *fakeDaemon) KeepCodebase(_ context.Context, req *sandboxv1.KeepCodebaseRequest) (*sandboxv1.Codebase, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = append(f.kept, req.GetCodebaseId())
+	return &sandboxv1.Codebase{Id: req.GetCodebaseId()}, nil
 }
 
 func (f *fakeDaemon) DeleteCodebase(_ context.Context, req *sandboxv1.DeleteCodebaseRequest) (*sandboxv1.Empty, error) {

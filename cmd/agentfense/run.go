@@ -21,6 +21,9 @@ const (
 	createTimeout = time.Minute
 	// cleanupTimeout bounds the removal of what a run made.
 	cleanupTimeout = 30 * time.Second
+	// abandoned is after how long without use what a run made goes if the run was
+	// killed.
+	abandoned = 10 * time.Minute
 	// daemonLag is how much later than its connections a process ends.
 	daemonLag = time.Second
 )
@@ -202,7 +205,9 @@ func (r *newRun) createCodebase(ctx context.Context, dir *directory) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createTimeout)
 	defer cancel()
-	cb, err := r.client.codebases.CreateCodebase(ctx, &sandboxv1.CreateCodebaseRequest{Name: dir.codebaseName()})
+	cb, err := r.client.codebases.CreateCodebase(ctx, &sandboxv1.CreateCodebaseRequest{
+		Name: dir.codebaseName(), IdleTimeout: durationpb.New(abandoned),
+	})
 	if err != nil {
 		return err
 	}
@@ -235,6 +240,8 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 	}
 	if d := r.flags.idle.value; d > 0 {
 		req.IdleTimeout = durationpb.New(d)
+	} else if !r.flags.keep {
+		req.IdleTimeout = durationpb.New(abandoned)
 	}
 	sb, err := r.client.sandboxes.CreateSandbox(ctx, req)
 	if err != nil {
@@ -259,12 +266,13 @@ func (r *newRun) cleanup() error {
 	if r.client == nil {
 		return nil
 	}
-	if r.flags.keep && r.sandbox != "" {
-		fmt.Fprintln(r.app.stderr, r.sandbox)
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
 	defer cancel()
+	if r.flags.keep && r.sandbox != "" {
+		fmt.Fprintln(r.app.stderr, r.sandbox)
+		_, err := r.client.codebases.KeepCodebase(ctx, &sandboxv1.KeepCodebaseRequest{CodebaseId: r.codebase})
+		return err
+	}
 	return removeRun(ctx, r.client, r.codebase, r.sandbox)
 }
 

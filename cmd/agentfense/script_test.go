@@ -107,6 +107,9 @@ func told(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, p := range f.ingest.GetOptions().GetIgnorePatterns() {
 		text += "ignore " + p + "\n"
 	}
+	for _, id := range f.kept {
+		text += "kept " + id + "\n"
+	}
 	for _, sb := range f.sandboxes {
 		text += protojson.Format(sb) + "\n"
 	}

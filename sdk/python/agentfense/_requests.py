@@ -1,5 +1,6 @@
 """Requests of more than a few fields, and what a user may not ask for. Pure."""
 
+from datetime import timedelta
 from typing import Dict, Iterable, List, Optional
 
 from . import _types as t
@@ -17,6 +18,9 @@ _COMMIT_MODE: Dict[t.CommitMode, "sb.CommitMode"] = {
     t.CommitMode.MANUAL: sb.COMMIT_MODE_MANUAL,
     t.CommitMode.ON_EXEC: sb.COMMIT_MODE_ON_EXEC,
 }
+# How long a sandbox without use, and a codebase without a sandbox, outlive the
+# program that made them and was killed.
+DEFAULT_IDLE = timedelta(days=1)
 # Bytes that a result holds of each stream; exec_stream has no limit.
 OUTPUT_LIMIT = 8 << 20
 

@@ -282,6 +282,9 @@ class Codebase:
     updated_at: Optional[datetime] = None
     # Root digest of the newest snapshot.
     head: str = ""
+    # Deleted after this long without a call that names it and without a sandbox
+    # of it; None means never.
+    idle_timeout: Optional[timedelta] = None
     # Set where this object came from a directory.
     ingest: Optional[IngestSummary] = None
 

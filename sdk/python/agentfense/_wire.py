@@ -229,6 +229,7 @@ def codebase(message: cb.Codebase, ingest: Optional[t.IngestSummary] = None) -> 
         created_at=time_of(message, "created_at"),
         updated_at=time_of(message, "updated_at"),
         head=message.head,
+        idle_timeout=span(message, "idle_timeout"),
         ingest=ingest,
     )
 

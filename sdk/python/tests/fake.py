@@ -150,7 +150,15 @@ class Fake(Sessions, Processes, Files, Deltas):
         return self.codebases[codebase_id]
 
     async def CreateCodebase(self, request: Any, context: Any) -> Any:
-        return self._codebase(request.name)
+        made = self._codebase(request.name)
+        if request.HasField("idle_timeout"):
+            made.idle_timeout.CopyFrom(request.idle_timeout)
+        return made
+
+    async def KeepCodebase(self, request: Any, context: Any) -> Any:
+        found = await self._have(context, request.codebase_id)
+        found.ClearField("idle_timeout")
+        return found
 
     async def GetCodebase(self, request: Any, context: Any) -> Any:
         return await self._have(context, request.codebase_id)
@@ -303,6 +311,8 @@ class Fake(Sessions, Processes, Files, Deltas):
             commit_mode=request.commit_mode,
             status=sb.SANDBOX_STATUS_RUNNING if request.start else sb.SANDBOX_STATUS_PENDING,
         )
+        if request.HasField("idle_timeout"):
+            made.idle_timeout.CopyFrom(request.idle_timeout)
         self.sandboxes[made.id] = made
         return made
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -135,6 +136,35 @@ def test_from_codebase_leaves_the_codebase(api, fake):
             assert s.start().status == "running"
         assert not fake.sandboxes
         assert client.get_codebase(codebase.id)
+
+
+def test_what_a_killed_program_leaves_goes_by_itself(api, fake, project):
+    sandbox = api.Sandbox.from_local(project, endpoint=fake.endpoint)
+    day = timedelta(days=1)
+    assert (sandbox.info.idle_timeout, sandbox.codebase.idle_timeout) == (day, day)
+    short = api.Sandbox.from_local(project, endpoint=fake.endpoint, idle_timeout=5)
+    assert short.codebase.idle_timeout == timedelta(seconds=5)
+    forever = api.Sandbox.from_local(project, endpoint=fake.endpoint, idle_timeout=None)
+    assert (forever.info.idle_timeout, forever.codebase.idle_timeout) == (None, day)
+    assert "KeepCodebase" not in fake.names
+    for one in (sandbox, short, forever):
+        one.destroy()
+    assert "KeepCodebase" not in fake.names and not fake.codebases
+
+
+def test_what_somebody_asked_to_keep_stays(api, fake, project):
+    sandbox = api.Sandbox.from_local(project, endpoint=fake.endpoint)
+    with api.Sandbox.from_codebase(sandbox.codebase_id, endpoint=fake.endpoint) as other:
+        assert other.codebase.idle_timeout is None
+        assert not fake.codebases[sandbox.codebase_id].HasField("idle_timeout")
+    second = api.Sandbox.from_local(project, endpoint=fake.endpoint)
+    second.destroy(delete_codebase=False)
+    assert fake.names.count("KeepCodebase") == 2
+    assert not fake.codebases[second.codebase_id].HasField("idle_timeout")
+    third = api.Sandbox.from_local(project, endpoint=fake.endpoint)
+    del fake.codebases[third.codebase_id]
+    third.destroy(delete_codebase=False)
+    assert third.id not in fake.sandboxes
 
 
 def test_from_a_codebase_that_is_none(api, fake):

@@ -38,10 +38,24 @@ class AsyncCodebaseCalls:
 
     _connection: AsyncConnection
 
-    async def create_codebase(self, name: str, owner_id: Optional[str] = None) -> t.Codebase:
+    async def create_codebase(
+        self,
+        name: str,
+        owner_id: Optional[str] = None,
+        *,
+        idle_timeout: _wire.Seconds = None,
+    ) -> t.Codebase:
+        """Creates an empty codebase. It stays until it is deleted.
+
+        With ``idle_timeout`` it is deleted after that time without a call that
+        names it and without a sandbox of it.
+        """
         request = cb.CreateCodebaseRequest(
             name=name, owner_id=owner_id, request_id=uuid.uuid4().hex
         )
+        idle = _wire.seconds(idle_timeout, "idle_timeout")
+        if idle is not None:
+            _wire.set_duration(request.idle_timeout, idle)
         answer = await self._connection.unary(methods.CREATE_CODEBASE, request, About(), again=True)
         return _wire.codebase(answer)
 
@@ -66,6 +80,16 @@ class AsyncCodebaseCalls:
             if not answer.next_page_token:
                 return found
             request.page_token = answer.next_page_token
+
+    async def keep_codebase(self, codebase_id: str) -> t.Codebase:
+        """Ends the codebase's ``idle_timeout``: it stays until it is deleted."""
+        answer = await self._connection.unary(
+            methods.KEEP_CODEBASE,
+            cb.KeepCodebaseRequest(codebase_id=codebase_id),
+            About(codebase_id=codebase_id),
+            again=True,
+        )
+        return _wire.codebase(answer)
 
     async def delete_codebase(self, codebase_id: str) -> None:
         """Deletes the codebase; one that is gone is no error.

@@ -57,7 +57,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         *,
         on_progress: OnProgress = None,
         expires_in: _wire.Seconds = None,
-        idle_timeout: _wire.Seconds = None,
+        idle_timeout: _wire.Seconds = _requests.DEFAULT_IDLE,
         commit_mode: t.CommitMode = t.CommitMode.MANUAL,
         accept_losses: Optional[Iterable[str]] = None,
         strict: bool = False,
@@ -66,9 +66,13 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         """A sandbox that sees a copy of the directory, as the rules allow.
 
         The preset's rules come first, ``permissions`` after them. What they hide
-        never leaves the directory. The other arguments are those of
-        SandboxClient.create_sandbox. A bad path is a ValueError before anything is
+        never leaves the directory. A bad path is a ValueError before anything is
         created; a failure on the way removes what was created.
+
+        The other arguments are those of SandboxClient.create_sandbox. If this
+        program is killed, the sandbox goes after ``idle_timeout`` without a call
+        and a command, None is never; and the codebase as long after its last
+        sandbox.
         """
         directory = check_directory(path)
         rules = _presets.compose(preset, permissions)
@@ -89,7 +93,11 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         client = AsyncSandboxClient(endpoint, secure)
 
         async def stored() -> t.Codebase:
-            made = await client.create_codebase(codebase_name or name_of(directory), owner_id)
+            made = await client.create_codebase(
+                codebase_name or name_of(directory),
+                owner_id,
+                idle_timeout=_requests.DEFAULT_IDLE if idle_timeout is None else idle_timeout,
+            )
             try:
                 return await client.upload_directory(
                     made.id,
@@ -119,13 +127,16 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         auto_start: bool = True,
         *,
         expires_in: _wire.Seconds = None,
-        idle_timeout: _wire.Seconds = None,
+        idle_timeout: _wire.Seconds = _requests.DEFAULT_IDLE,
         commit_mode: t.CommitMode = t.CommitMode.MANUAL,
         accept_losses: Optional[Iterable[str]] = None,
         strict: bool = False,
         seccomp_groups: Optional[Iterable[str]] = None,
     ) -> "_flavor.Opening[S]":
-        """A sandbox on a codebase that exists and that stays when the sandbox goes."""
+        """A sandbox on a codebase that exists and that stays when the sandbox goes.
+
+        It stays also if it had an ``idle_timeout``.
+        """
         rules = _presets.compose(preset, permissions)
         wish = _Wish(
             rules,
@@ -144,7 +155,8 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         client = AsyncSandboxClient(endpoint, secure)
 
         async def stored() -> t.Codebase:
-            return await client.get_codebase(codebase_id)
+            codebase = await client.get_codebase(codebase_id)
+            return await client.keep_codebase(codebase.id) if codebase.idle_timeout else codebase
 
         return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=False))
 
@@ -202,11 +214,14 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         """Ends the sandbox and drops its delta; what is gone already is no error.
 
         The codebase goes with it if from_local made it, or as ``delete_codebase``
-        says.
+        says; with False it stays until somebody deletes it.
         """
         if self._destroyed:
             return
         with_codebase = self._owns_codebase if delete_codebase is None else delete_codebase
+        if delete_codebase is False and self._codebase and self._codebase.idle_timeout:
+            with contextlib.suppress(CodebaseNotFoundError):
+                await self._client.keep_codebase(self.codebase_id)
         await self._client.destroy_sandbox(self.id)
         if with_codebase:
             await self._client.delete_codebase(self.codebase_id)

@@ -58,7 +58,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         *,
         on_progress: OnProgress = None,
         expires_in: _wire.Seconds = None,
-        idle_timeout: _wire.Seconds = None,
+        idle_timeout: _wire.Seconds = _requests.DEFAULT_IDLE,
         commit_mode: t.CommitMode = t.CommitMode.MANUAL,
         accept_losses: Optional[Iterable[str]] = None,
         strict: bool = False,
@@ -67,9 +67,13 @@ class Sandbox(SandboxCommands, SandboxChanges):
         """A sandbox that sees a copy of the directory, as the rules allow.
 
         The preset's rules come first, ``permissions`` after them. What they hide
-        never leaves the directory. The other arguments are those of
-        SandboxClient.create_sandbox. A bad path is a ValueError before anything is
+        never leaves the directory. A bad path is a ValueError before anything is
         created; a failure on the way removes what was created.
+
+        The other arguments are those of SandboxClient.create_sandbox. If this
+        program is killed, the sandbox goes after ``idle_timeout`` without a call
+        and a command, None is never; and the codebase as long after its last
+        sandbox.
         """
         directory = check_directory(path)
         rules = _presets.compose(preset, permissions)
@@ -90,7 +94,11 @@ class Sandbox(SandboxCommands, SandboxChanges):
         client = SandboxClient(endpoint, secure)
 
         def stored() -> t.Codebase:
-            made = client.create_codebase(codebase_name or name_of(directory), owner_id)
+            made = client.create_codebase(
+                codebase_name or name_of(directory),
+                owner_id,
+                idle_timeout=_requests.DEFAULT_IDLE if idle_timeout is None else idle_timeout,
+            )
             try:
                 return client.upload_directory(
                     made.id,
@@ -120,13 +128,16 @@ class Sandbox(SandboxCommands, SandboxChanges):
         auto_start: bool = True,
         *,
         expires_in: _wire.Seconds = None,
-        idle_timeout: _wire.Seconds = None,
+        idle_timeout: _wire.Seconds = _requests.DEFAULT_IDLE,
         commit_mode: t.CommitMode = t.CommitMode.MANUAL,
         accept_losses: Optional[Iterable[str]] = None,
         strict: bool = False,
         seccomp_groups: Optional[Iterable[str]] = None,
     ) -> "S":
-        """A sandbox on a codebase that exists and that stays when the sandbox goes."""
+        """A sandbox on a codebase that exists and that stays when the sandbox goes.
+
+        It stays also if it had an ``idle_timeout``.
+        """
         rules = _presets.compose(preset, permissions)
         wish = _Wish(
             rules,
@@ -145,7 +156,8 @@ class Sandbox(SandboxCommands, SandboxChanges):
         client = SandboxClient(endpoint, secure)
 
         def stored() -> t.Codebase:
-            return client.get_codebase(codebase_id)
+            codebase = client.get_codebase(codebase_id)
+            return client.keep_codebase(codebase.id) if codebase.idle_timeout else codebase
 
         return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=False))
 
@@ -203,11 +215,14 @@ class Sandbox(SandboxCommands, SandboxChanges):
         """Ends the sandbox and drops its delta; what is gone already is no error.
 
         The codebase goes with it if from_local made it, or as ``delete_codebase``
-        says.
+        says; with False it stays until somebody deletes it.
         """
         if self._destroyed:
             return
         with_codebase = self._owns_codebase if delete_codebase is None else delete_codebase
+        if delete_codebase is False and self._codebase and self._codebase.idle_timeout:
+            with contextlib.suppress(CodebaseNotFoundError):
+                self._client.keep_codebase(self.codebase_id)
         self._client.destroy_sandbox(self.id)
         if with_codebase:
             self._client.delete_codebase(self.codebase_id)

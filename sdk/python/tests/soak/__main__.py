@@ -120,7 +120,7 @@ class Soak:
         self._await("the client's commands to end", lambda: self._running(victim.ENDS) == [])
         assert self._running("yes") == []
         self._reattach(sandbox)
-        self._await("all sandboxes to expire", lambda: self._left() == [])
+        self._await("all sandboxes and codebases to expire", lambda: self._left() == [])
 
     def _reattach(self, sandbox_id: str) -> None:
         """What is meant to outlive a client is there, until somebody ends it."""
@@ -137,11 +137,10 @@ class Soak:
         return [c for c in watch.commands(watch.descendants(self.daemon.pid)) if word in c.split()]
 
     def _left(self) -> List[str]:
-        """What is there of clients; codebases stay until somebody deletes them."""
+        """What is there of clients."""
         with agentfense.SandboxClient(self.daemon.endpoint) as client:
             left = [s.id for s in client.list_sandboxes()]
-            for codebase in client.list_codebases() if not left else ():
-                client.delete_codebase(codebase.id)
+            left += [c.id for c in client.list_codebases()]
         left += watch.commands(watch.descendants(self.daemon.pid))
         state = self.daemon.directory / "state"
         return left + [str(p) for d in ("sandboxes", "trash") for p in (state / d).iterdir()]

@@ -11,7 +11,7 @@ from typing import AsyncIterator, List
 from agentfense import AsyncSandbox, AsyncSandboxClient
 
 # Seconds that what the client leaves may stay once nothing uses it.
-IDLE = 2.0
+IDLE = 4.0
 # What commands that must end with the client sleep, and those that outlive it.
 ENDS = "86399"
 STAYS = "86398"
@@ -38,7 +38,7 @@ class Victim:
     async def ingests(self) -> None:
         async with AsyncSandboxClient(self.endpoint) as client:
             while True:
-                codebase = await client.create_codebase("ingest")
+                codebase = await client.create_codebase("ingest", idle_timeout=IDLE)
                 self.begun.append("ingest")
                 await client.upload_directory(codebase.id, self.big)
                 await client.delete_codebase(codebase.id)
