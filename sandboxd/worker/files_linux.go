@@ -29,7 +29,8 @@ func makeDirs(up *Conn, m *MakeDirs) error {
 	return up.Send(&Result{ID: m.ID, Errno: errnoOf(os.MkdirAll(m.Path, os.FileMode(m.Mode&0o777)))})
 }
 
-// list sends the entries of a directory in parts that fit a packet.
+// list sends the entries of a directory in parts that fit a packet, unless they
+// are more than may be sent.
 func list(up *Conn, m *List) error {
 	out := lister{up: up, id: m.ID}
 	err := out.walk(m.Path, "", m.Recursive, true)
@@ -44,6 +45,8 @@ type lister struct {
 	id     uint32
 	batch  []Entry
 	size   int
+	count  int   // of entries so far
+	bytes  int   // of their paths and targets
 	broken error // the socket's
 }
 
@@ -62,8 +65,8 @@ func (l *lister) walk(dir, prefix string, recursive, first bool) error {
 		if err != nil {
 			continue
 		}
-		if l.add(e); l.broken != nil {
-			return l.broken
+		if err := l.add(e); err != nil {
+			return err
 		}
 		if recursive && e.Mode&unix.S_IFMT == unix.S_IFDIR {
 			if err := l.walk(filepath.Join(dir, name), e.Path, true, false); err != nil {
@@ -102,12 +105,21 @@ func lstat(file, rel string) (Entry, error) {
 	return e, nil
 }
 
-func (l *lister) add(e Entry) {
+func (l *lister) add(e Entry) error {
+	l.count++
+	l.bytes += len(e.Path) + len(e.Target)
+	if l.count > MaxListing || l.bytes > MaxListingBytes {
+		l.batch = nil
+		return ErrListing
+	}
 	size := len(e.Path) + len(e.Target) + 40
 	if l.size+size > MaxInline-128 {
-		l.broken = l.flush(false, 0)
+		if l.broken = l.flush(false, 0); l.broken != nil {
+			return l.broken
+		}
 	}
 	l.batch, l.size = append(l.batch, e), l.size+size
+	return nil
 }
 
 func (l *lister) flush(last bool, errno uint32) error {

@@ -1,6 +1,9 @@
 package worker
 
-import "fmt"
+import (
+	"fmt"
+	"syscall"
+)
 
 // Kind tells what a message is; it is its first byte.
 type Kind byte
@@ -157,7 +160,16 @@ type Result struct {
 	Errno uint32
 }
 
-// Entries is a part of the answer to List.
+// All the Entries of one List have this many entries at most, and as many bytes
+// of paths and targets: a sandbox can give one long link many names for nothing.
+// A listing of more ends with ErrListing.
+const (
+	MaxListing      = 1_000_000
+	MaxListingBytes = 64 << 20
+	ErrListing      = syscall.E2BIG
+)
+
+// Entries is a part of the answer to List. Each has entries, but the last.
 type Entries struct {
 	ID      uint32
 	Entries []Entry

@@ -31,7 +31,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"labels of a sandbox":                           {"sandboxd/api", "maxLabels"},
 		"bytes of a codebase's name":                    {"sandboxd/api", "maxName"},
 		"entries of one page":                           {"sandboxd/api", "maxPage"},
-		"entries of one file listing":                   {"sandboxd/runtime/native", "maxListing"},
+		"entries of one file listing":                   {"sandboxd/worker", "MaxListing"},
 		"open sessions of one sandbox":                  {"sandboxd/session", "MaxPerSandbox"},
 		"open sessions of one user":                     {"sandboxd/session", "MaxPerOwner"},
 		"bytes of the state that bash is given back":    {"sandboxd/session", "maxState"},

@@ -26,7 +26,8 @@ import (
 var lies = map[string]bool{
 	"garbage-at-once": true, "wrong-terminals": true, "garbage": true, "torn": true, "huge": true, "empty": true, "ready-again": true, "orders": true, "setup": true,
 	"stray-answers": true, "files": true, "flood": true, "end-before-start": true, "two-starts": true, "result-for-command": true,
-	"fifo-for-file": false, "directory-for-file": false, "path-for-file": false, "nothing-for-file": false,
+	"failed-later": true, "result-for-listing": true, "endless-listing": true, "two-answers-to-a-long-listing": true,
+	"fifo-for-file": false, "directory-for-file": false, "path-for-file": false, "nothing-for-file": true,
 }
 
 // A worker that breaks the protocol loses its sandbox. The daemon lives, says
@@ -111,6 +112,8 @@ func (d *daemon) use(ctx context.Context, t *testing.T, sandbox string) {
 		}
 		break
 	}
+	listed, err := d.ListSandboxFiles(short, &sandboxv1.ListSandboxFilesRequest{SandboxId: sandbox})
+	t.Logf("ListSandboxFiles() = %d files, %v", len(listed.GetFiles()), err)
 	stream2, err := d.WriteFile(short)
 	if err == nil {
 		_ = stream2.Send(&sandboxv1.WriteFileRequest{Step: &sandboxv1.WriteFileRequest_Start_{Start: &sandboxv1.WriteFileRequest_Start{SandboxId: sandbox, Path: []byte("x")}}})

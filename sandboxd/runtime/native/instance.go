@@ -23,6 +23,7 @@ type Instance struct {
 	log     *slog.Logger
 	forget  func()
 	ready   chan error // one value: how the set-up went
+	over    bool       // it has that value; receive's own
 	done    chan struct{}
 	// ptmx opens terminals of the sandbox. It is set before ready.
 	ptmx *os.File
@@ -109,9 +110,7 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 	case *worker.Ready:
 		return i.serves(files)
 	case *worker.Failed:
-		err := m.Err()
-		i.blame(err)
-		return i.setReady(err)
+		return i.fails(m.Err(), files)
 	case *worker.Started:
 		id = m.ID
 	case *worker.Exited:
@@ -150,23 +149,29 @@ func (i *Instance) dispatch(m worker.Message, files []*os.File) error {
 // serves takes the worker's word that it is set up. It comes once, and before
 // anything of the sandbox's own could run.
 func (i *Instance) serves(files []*os.File) error {
-	if i.ptmx != nil || len(files) != 1 {
+	if i.over {
+		return errors.New("second end of the set-up")
+	}
+	if len(files) != 1 {
 		return errors.New("wrong files with the end of the set-up")
 	}
 	if err := checkPtmx(files[0]); err != nil {
 		return err
 	}
-	i.ptmx = files[0]
-	return i.setReady(nil)
+	i.ptmx, i.over = files[0], true
+	i.ready <- nil
+	return nil
 }
 
-func (i *Instance) setReady(err error) error {
-	select {
-	case i.ready <- err:
-		return nil
-	default:
-		return errors.New("second answer to the set-up")
+// fails takes the worker's word, in the same place, that it cannot be set up.
+func (i *Instance) fails(err error, files []*os.File) error {
+	if i.over || len(files) > 0 {
+		return errors.New("a failed set-up after its end, or with files")
 	}
+	i.over = true
+	i.blame(err)
+	i.ready <- err
+	return nil
 }
 
 // begin registers a call and sends its first message, built with its new id.

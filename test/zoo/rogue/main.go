@@ -113,6 +113,8 @@ func say(what string) error {
 		return packet(nil)
 	case "ready-again":
 		return ready(c, false)
+	case "failed-later":
+		return c.Send(&worker.Failed{Stage: "mounts", Item: "\xff"})
 	case "orders":
 		return c.Send(&worker.Exec{ID: 1, Argv: []string{"/bin/true"}})
 	case "setup":
@@ -174,6 +176,8 @@ func wrong(c *worker.Conn, what string, m worker.Message) error {
 		case "result-for-command":
 			return c.Send(&worker.Result{ID: m.ID})
 		}
+	case *worker.List:
+		return listing(c, what, m.ID)
 	case *worker.Open:
 		var fd int
 		var err error
@@ -197,6 +201,34 @@ func wrong(c *worker.Conn, what string, m worker.Message) error {
 		return c.Send(&worker.Result{ID: m.ID}, fd)
 	}
 	return nil
+}
+
+// listing answers a listing wrongly.
+func listing(c *worker.Conn, what string, id uint32) error {
+	part := &worker.Entries{ID: id, Entries: make([]worker.Entry, 4000)}
+	switch what {
+	case "result-for-listing":
+		return c.Send(&worker.Result{ID: id})
+	case "endless-listing":
+		for {
+			if err := c.Send(part); err != nil {
+				return err
+			}
+		}
+	case "two-answers-to-a-long-listing":
+		for range 300 {
+			if err := c.Send(part); err != nil {
+				return err
+			}
+		}
+		for range 2 {
+			if err := c.Send(&worker.Result{ID: id}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return c.Send(&worker.Entries{ID: id, Last: true})
 }
 
 func packet(b []byte, fds ...int) error {
