@@ -1,7 +1,7 @@
 """Requests of more than a few fields, and what a user may not ask for. Pure."""
 
 from datetime import timedelta
-from typing import Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, TypeVar
 
 from . import _types as t
 from . import _wire
@@ -18,6 +18,8 @@ _COMMIT_MODE: Dict[t.CommitMode, "sb.CommitMode"] = {
     t.CommitMode.MANUAL: sb.COMMIT_MODE_MANUAL,
     t.CommitMode.ON_EXEC: sb.COMMIT_MODE_ON_EXEC,
 }
+R = TypeVar("R")
+
 # How long a sandbox without use, and a codebase without a sandbox, outlive the
 # program that made them and was killed.
 DEFAULT_IDLE = timedelta(days=1)
@@ -88,6 +90,16 @@ def create_sandbox(
         if span is not None:
             _wire.set_duration(getattr(request, name), span)
     return request
+
+
+def not_started(request: R) -> R:
+    """The same request, for something that need not run."""
+    copy: Any = type(request)()
+    copy.CopyFrom(request)
+    if "start" in copy.DESCRIPTOR.fields_by_name:
+        copy.start = False
+    same: R = copy
+    return same
 
 
 def exec_request(

@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 
 import grpc
 import grpc.aio
-from fake_errors import fail
+from fake_errors import Holds, fail
 from fake_work import Deltas, Files, Processes, Sessions
 
 from agentfense import _methods as methods
@@ -39,9 +39,9 @@ def all_methods() -> List[Any]:
     return [m for m in vars(methods).values() if isinstance(m, methods.Method)]
 
 
-class Fake(Sessions, Processes, Files, Deltas):
+class Fake(Sessions, Processes, Files, Deltas, Holds):
     def __init__(self, socket: str) -> None:
-        for part in (Sessions, Processes, Files, Deltas):
+        for part in (Sessions, Processes, Files, Deltas, Holds):
             part.__init__(self)
         self.endpoint = f"unix://{socket}"
         self.codebases: Dict[str, cb.Codebase] = {}
@@ -56,6 +56,8 @@ class Fake(Sessions, Processes, Files, Deltas):
         # The same, for calls that end before they have read their requests.
         self.early: Dict[str, Any] = {}
         self.mismatch = True
+        # What was made for a request with an id.
+        self.made: Dict[str, Any] = {}
         self._numbers = itertools.count(1)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -106,7 +108,14 @@ class Fake(Sessions, Processes, Files, Deltas):
         if kind == "unary_unary":
 
             async def unary(request: Any, context: Any) -> Any:
-                return await refuse(context, request) or await handle(request, context)
+                await self.hold_up(name, "before")
+                request_id = getattr(request, "request_id", "")
+                answer = await refuse(context, request) or self.made.get(request_id)
+                answer = answer or await handle(request, context)
+                if request_id:
+                    self.made[request_id] = answer
+                await self.hold_up(name, "after")
+                return answer
 
             return unary
         if kind == "stream_unary":
@@ -121,11 +130,13 @@ class Fake(Sessions, Processes, Files, Deltas):
             return collect
 
         async def stream(request: Any, context: Any) -> Any:
+            await self.hold_up(name, "before")
             for answer in await refuse(context, request) or ():
                 yield answer
             if name not in self.rules:
                 async for answer in handle(request, context):
                     yield answer
+            await self.hold_up(name, "after")
 
         return stream
 

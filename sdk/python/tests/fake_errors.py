@@ -1,5 +1,7 @@
-"""Failures as the server sends them."""
+"""Failures as the server sends them, and calls that it leaves unanswered."""
 
+import asyncio
+import threading
 from typing import Any, Dict
 
 import grpc
@@ -21,3 +23,19 @@ async def fail(context: Any, code: grpc.StatusCode, message: str, reason: str = 
         trailer = detail(code.value[0], reason, about)
         context.set_trailing_metadata((("grpc-status-details-bin", trailer),))
     await context.abort(code, message)
+
+
+class Holds:
+    """Calls that get no answer for a while."""
+
+    def __init__(self) -> None:
+        # Names of calls whose next one is held, be it "before" or "after" it is done.
+        self.hold: Dict[str, str] = {}
+        self.patience = 60.0
+        self.held = threading.Event()
+
+    async def hold_up(self, name: str, when: str) -> None:
+        if self.hold.get(name) == when:
+            del self.hold[name]
+            self.held.set()
+            await asyncio.sleep(self.patience)

@@ -9,7 +9,7 @@ from .. import _types as t
 from .._errors import ConflictError, SandboxError
 from .._local import Directory, Entry, leads_outside, parts
 from . import _flavor
-from ._cleanup import attempt
+from ._undo import attempt
 from .client import AsyncSandboxClient
 
 
@@ -192,7 +192,8 @@ class _Base:
 
     async def close(self) -> None:
         if self._fork:
-            await attempt(self._client.destroy_sandbox, self._fork)
+            fork = self._fork
+            await attempt(lambda: self._client.destroy_sandbox(fork), fork)
 
 
 async def _digest(pieces: _flavor.Stream[bytes]) -> bytes:

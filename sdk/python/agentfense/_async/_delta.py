@@ -8,6 +8,7 @@ from .. import _requests, _wire
 from .. import _types as t
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
+from . import _undo
 from ._connection import AsyncConnection
 
 # Seconds until all changes are read and stored.
@@ -54,14 +55,14 @@ class AsyncDeltaCalls:
 
     async def snapshot_sandbox(self, sandbox_id: str, name: Optional[str] = None) -> t.Codebase:
         """Makes a codebase of its own out of what the sandbox sees and may commit."""
-        answer = await self._connection.unary(
+        answer = await _undo.create(
+            self._connection,
             methods.SNAPSHOT_SANDBOX,
             sb.SnapshotSandboxRequest(
                 sandbox_id=sandbox_id, name=name, request_id=uuid.uuid4().hex
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
-            again=True,
         )
         return _wire.codebase(answer)
 
@@ -69,13 +70,13 @@ class AsyncDeltaCalls:
         self, sandbox_id: str, labels: Optional[Dict[str, str]] = None, *, start: bool = False
     ) -> t.SandboxInfo:
         """Makes a sandbox with the same snapshot, policy and delta, and no process."""
-        answer = await self._connection.unary(
+        answer = await _undo.create(
+            self._connection,
             methods.FORK_SANDBOX,
             sb.ForkSandboxRequest(
                 sandbox_id=sandbox_id, labels=labels, request_id=uuid.uuid4().hex, start=start
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
-            again=True,
         )
         return _wire.sandbox_info(answer)

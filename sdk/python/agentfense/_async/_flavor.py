@@ -8,6 +8,7 @@ from typing import (
     Any,
     AsyncGenerator,
     AsyncIterator,
+    Awaitable,
     Callable,
     Coroutine,
     Generator,
@@ -109,6 +110,27 @@ async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
             await outcome
 
 
+async def shielded(work: Callable[[], Awaitable[T]]) -> T:
+    """Does the work to its end, and only then lets a cancellation through.
+
+    The work must bear to be begun anew: that happens where it was cancelled
+    itself, as asyncio.run does with all tasks that are left.
+    """
+    cancelled: Optional[asyncio.CancelledError] = None
+    while True:
+        task = asyncio.ensure_future(work())
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as e:
+                cancelled = e
+        if not task.cancelled():
+            break
+    if cancelled is not None and task.exception() is None:
+        raise cancelled
+    return task.result()
+
+
 async def breathe() -> None:
     """Lets others run in the middle of a long computation."""
     await asyncio.sleep(0)
@@ -193,7 +215,7 @@ class Turn:
         self._lock.release()
 
 
-class Opening(Generic[T]):
+class Opening(Coroutine[Any, Any, T]):
     """A sandbox or a session in the making: await it, or enter it with ``async with``."""
 
     def __init__(self, making: "Coroutine[Any, Any, T]") -> None:
@@ -202,6 +224,15 @@ class Opening(Generic[T]):
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._making.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._making.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._making.throw(*error)
+
+    def close(self) -> None:
+        self._making.close()
 
     async def __aenter__(self) -> T:
         sandbox: Any = await self._making

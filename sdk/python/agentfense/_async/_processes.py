@@ -11,7 +11,7 @@ from .._failure import About
 from .._gen import process_pb2 as pr
 from .._gen import sandbox_pb2 as sb
 from .._work import ProcessInfo
-from . import _flavor
+from . import _flavor, _undo
 from ._connection import AsyncConnection
 
 AsyncProcessStream = _flavor.Duplex[pr.AttachInput, sb.ExecOutput]
@@ -64,7 +64,7 @@ class AsyncProcessCalls:
     async def _spawn(self, request: pr.SpawnRequest) -> ProcessInfo:
         command = request.exec.command or t.command_text(list(request.exec.argv))
         about = About(sandbox_id=request.exec.sandbox_id, command=command)
-        answer = await self._connection.unary(methods.SPAWN, request, about, again=True)
+        answer = await _undo.create(self._connection, methods.SPAWN, request, about)
         return _wire_work.process(answer)
 
     async def get_process(self, process_id: str) -> ProcessInfo:

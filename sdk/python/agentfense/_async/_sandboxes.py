@@ -10,7 +10,7 @@ from .. import _types as t
 from .._errors import SandboxNotFoundError
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
-from . import _exec
+from . import _exec, _undo
 from ._connection import AsyncConnection
 from ._exec import AsyncExecStream, Callback
 
@@ -71,12 +71,13 @@ class AsyncSandboxCalls:
             request_id=uuid.uuid4().hex,
             start=start,
         )
-        answer = await self._connection.unary(
+        about = About(codebase_id=codebase_id)
+        answer = await _undo.create(
+            self._connection,
             methods.CREATE_SANDBOX,
             request,
-            About(codebase_id=codebase_id),
+            about,
             timeout=_START,
-            again=True,
         )
         return _wire.sandbox_info(answer)
 

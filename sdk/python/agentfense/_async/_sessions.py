@@ -11,7 +11,7 @@ from .._errors import SandboxNotFoundError, SessionClosedError, SessionNotFoundE
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from .._work import Session
-from . import _exec
+from . import _exec, _undo
 from ._connection import AsyncConnection
 from ._exec import AsyncExecStream, Callback
 
@@ -40,12 +40,12 @@ class AsyncSessionCalls:
         request = _requests.create_session(
             sandbox_id, shell, env, workdir, idle_timeout, uuid.uuid4().hex
         )
-        answer = await self._connection.unary(
+        answer = await _undo.create(
+            self._connection,
             methods.CREATE_SESSION,
             request,
             About(sandbox_id=sandbox_id),
             timeout=_START,
-            again=True,
         )
         return _wire_work.session(answer)
 

@@ -211,7 +211,7 @@ class AsyncProcess:
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if self.exit_code is None:
-                await self.kill()
+                await _flavor.shielded(self.kill)
         except SandboxError:
             # The error of the block is the one that matters.
             if kind is None:

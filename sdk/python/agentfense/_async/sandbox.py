@@ -9,11 +9,12 @@ from .._errors import CodebaseNotFoundError, SandboxError
 from .._reduce import name_of
 from . import _flavor
 from ._changes import AsyncSandboxChanges
-from ._cleanup import attempt, closed_on_failure, log, remove_all
+from ._cleanup import closed_on_failure, remove_all, remove_codebase
 from ._codebases import check_directory
 from ._commands import AsyncSandboxCommands
 from ._files import OnProgress
 from ._object import Path
+from ._undo import log
 from .client import AsyncSandboxClient
 
 S = TypeVar("S", bound="AsyncSandbox")
@@ -107,7 +108,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
                     on_progress=on_progress,
                 )
             except BaseException:
-                await attempt(client.delete_codebase, made.id)
+                await remove_codebase(client, made.id)
                 raise
 
         return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=True))
@@ -236,7 +237,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
             await self._client.close()
             return
         try:
-            await self.destroy()
+            await _flavor.shielded(self.destroy)
         except SandboxError as e:
             # The error of the block is the one that matters.
             if kind is None:

@@ -8,8 +8,8 @@ from .._enums import SessionStatus
 from .._errors import SandboxError, SessionClosedError
 from .._work import Session
 from . import _flavor
-from ._cleanup import log
 from ._exec import AsyncExecStream, Callback
+from ._undo import log
 from .client import AsyncSandboxClient
 
 S = TypeVar("S", bound="AsyncSandboxSession")
@@ -103,7 +103,7 @@ class AsyncSandboxSession:
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            await self.close()
+            await _flavor.shielded(self.close)
         except SandboxError as e:
             # The error of the block is the one that matters.
             if kind is None:

@@ -10,7 +10,7 @@ from .. import _types as t
 from .._errors import ConflictError, SandboxError
 from .._local import Directory, Entry, leads_outside, parts
 from . import _flavor
-from ._cleanup import attempt
+from ._undo import attempt
 from .client import SandboxClient
 
 
@@ -193,7 +193,8 @@ class _Base:
 
     def close(self) -> None:
         if self._fork:
-            attempt(self._client.destroy_sandbox, self._fork)
+            fork = self._fork
+            attempt(lambda: self._client.destroy_sandbox(fork), fork)
 
 
 def _digest(pieces: _flavor.Stream[bytes]) -> bytes:

@@ -2,13 +2,12 @@
 """Removing what was made, on the way out of a failure that the caller gets to see."""
 
 import contextlib
-import logging
-from typing import Iterator, Awaitable, Callable
+from typing import Iterator
 
 from .._errors import SandboxError
+from . import _flavor
+from ._undo import attempt, log
 from .client import SandboxClient
-
-log = logging.getLogger("agentfense")
 
 
 @contextlib.contextmanager
@@ -17,23 +16,23 @@ def closed_on_failure(client: SandboxClient) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        client.close()
+        _flavor.shielded(client.close)
         raise
+
+
+def remove_codebase(client: SandboxClient, codebase_id: str) -> None:
+    attempt(lambda: client.delete_codebase(codebase_id), codebase_id)
 
 
 def remove_all(client: SandboxClient, codebase_id: str) -> None:
     """Removes a codebase and its sandboxes, also one whose creation got no answer."""
-    try:
-        for info in client.list_sandboxes(codebase_id):
-            attempt(client.destroy_sandbox, info.id)
-    except SandboxError as e:
-        log.warning("cannot list the sandboxes of %s: %s", codebase_id, e)
-    attempt(client.delete_codebase, codebase_id)
 
+    def remove() -> None:
+        try:
+            for info in client.list_sandboxes(codebase_id):
+                client.destroy_sandbox(info.id)
+        except SandboxError as e:
+            log.warning("cannot remove the sandboxes of %s: %s", codebase_id, e)
+        client.delete_codebase(codebase_id)
 
-def attempt(remove: Callable[[str], object], what: str) -> None:
-    """Removes something; if that fails, it says so in the log."""
-    try:
-        remove(what)
-    except SandboxError as e:
-        log.warning("cannot remove %s: %s", what, e)
+    attempt(remove, codebase_id)

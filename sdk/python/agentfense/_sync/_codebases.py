@@ -12,7 +12,7 @@ from .. import _wire
 from .._errors import CodebaseNotFoundError, InvalidConfigurationError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
-from . import _flavor, _upload
+from . import _flavor, _undo, _upload
 from ._connection import Connection
 from ._files import Content, OnProgress, pieces, size_of
 
@@ -57,7 +57,7 @@ class CodebaseCalls:
         idle = _wire.seconds(idle_timeout, "idle_timeout")
         if idle is not None:
             _wire.set_duration(request.idle_timeout, idle)
-        answer = self._connection.unary(methods.CREATE_CODEBASE, request, About(), again=True)
+        answer = _undo.create(self._connection, methods.CREATE_CODEBASE, request, About())
         return _wire.codebase(answer)
 
     def get_codebase(self, codebase_id: str) -> t.Codebase:

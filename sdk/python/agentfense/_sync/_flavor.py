@@ -70,6 +70,11 @@ def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
         callback(value)
 
 
+def shielded(work: Callable[[], T]) -> T:
+    """Does the work; who interrupts that means it."""
+    return work()
+
+
 def breathe() -> None:
     """Nothing: threads take turns by themselves."""
 

@@ -12,7 +12,7 @@ from .._failure import About
 from .._gen import process_pb2 as pr
 from .._gen import sandbox_pb2 as sb
 from .._work import ProcessInfo
-from . import _flavor
+from . import _flavor, _undo
 from ._connection import Connection
 
 ProcessStream = _flavor.Duplex[pr.AttachInput, sb.ExecOutput]
@@ -65,7 +65,7 @@ class ProcessCalls:
     def _spawn(self, request: pr.SpawnRequest) -> ProcessInfo:
         command = request.exec.command or t.command_text(list(request.exec.argv))
         about = About(sandbox_id=request.exec.sandbox_id, command=command)
-        answer = self._connection.unary(methods.SPAWN, request, about, again=True)
+        answer = _undo.create(self._connection, methods.SPAWN, request, about)
         return _wire_work.process(answer)
 
     def get_process(self, process_id: str) -> ProcessInfo:

@@ -11,7 +11,7 @@ from .. import _types as t
 from .._errors import SandboxNotFoundError
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
-from . import _exec
+from . import _exec, _undo
 from ._connection import Connection
 from ._exec import ExecStream, Callback
 
@@ -72,12 +72,13 @@ class SandboxCalls:
             request_id=uuid.uuid4().hex,
             start=start,
         )
-        answer = self._connection.unary(
+        about = About(codebase_id=codebase_id)
+        answer = _undo.create(
+            self._connection,
             methods.CREATE_SANDBOX,
             request,
-            About(codebase_id=codebase_id),
+            about,
             timeout=_START,
-            again=True,
         )
         return _wire.sandbox_info(answer)
 

@@ -12,7 +12,7 @@ from .._errors import SandboxNotFoundError, SessionClosedError, SessionNotFoundE
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
 from .._work import Session
-from . import _exec
+from . import _exec, _undo
 from ._connection import Connection
 from ._exec import ExecStream, Callback
 
@@ -41,12 +41,12 @@ class SessionCalls:
         request = _requests.create_session(
             sandbox_id, shell, env, workdir, idle_timeout, uuid.uuid4().hex
         )
-        answer = self._connection.unary(
+        answer = _undo.create(
+            self._connection,
             methods.CREATE_SESSION,
             request,
             About(sandbox_id=sandbox_id),
             timeout=_START,
-            again=True,
         )
         return _wire_work.session(answer)
 

@@ -212,7 +212,7 @@ class Process:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if self.exit_code is None:
-                self.kill()
+                _flavor.shielded(self.kill)
         except SandboxError:
             # The error of the block is the one that matters.
             if kind is None:

@@ -10,11 +10,12 @@ from .._errors import CodebaseNotFoundError, SandboxError
 from .._reduce import name_of
 from . import _flavor
 from ._changes import SandboxChanges
-from ._cleanup import attempt, closed_on_failure, log, remove_all
+from ._cleanup import closed_on_failure, remove_all, remove_codebase
 from ._codebases import check_directory
 from ._commands import SandboxCommands
 from ._files import OnProgress
 from ._object import Path
+from ._undo import log
 from .client import SandboxClient
 
 S = TypeVar("S", bound="Sandbox")
@@ -108,7 +109,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
                     on_progress=on_progress,
                 )
             except BaseException:
-                attempt(client.delete_codebase, made.id)
+                remove_codebase(client, made.id)
                 raise
 
         return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=True))
@@ -237,7 +238,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
             self._client.close()
             return
         try:
-            self.destroy()
+            _flavor.shielded(self.destroy)
         except SandboxError as e:
             # The error of the block is the one that matters.
             if kind is None:

@@ -9,8 +9,8 @@ from .._enums import SessionStatus
 from .._errors import SandboxError, SessionClosedError
 from .._work import Session
 from . import _flavor
-from ._cleanup import log
 from ._exec import ExecStream, Callback
+from ._undo import log
 from .client import SandboxClient
 
 S = TypeVar("S", bound="SandboxSession")
@@ -104,7 +104,7 @@ class SandboxSession:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            self.close()
+            _flavor.shielded(self.close)
         except SandboxError as e:
             # The error of the block is the one that matters.
             if kind is None:

@@ -1,0 +1,84 @@
+"""Making things such that an interrupted maker leaves nothing behind."""
+
+import logging
+import signal
+from typing import Any, Awaitable, Callable, Dict, Optional, Tuple, TypeVar
+
+from .. import _methods as methods
+from .. import _requests
+from .._errors import SandboxError
+from .._failure import About
+from .._gen import codebase_pb2 as cb
+from .._gen import process_pb2 as pr
+from .._gen import sandbox_pb2 as sb
+from .._methods import Method
+from . import _flavor
+from ._connection import AsyncConnection
+
+log = logging.getLogger("agentfense")
+
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+
+# Seconds until an interrupted caller goes on, whether or not the server answers.
+_PATIENCE = 10.0
+
+Removal = Tuple[Method[Any, Any], Callable[[str], Any]]
+
+_CODEBASE: Removal = (methods.DELETE_CODEBASE, lambda i: cb.DeleteCodebaseRequest(codebase_id=i))
+_SANDBOX: Removal = (methods.DESTROY_SANDBOX, lambda i: sb.DestroySandboxRequest(sandbox_id=i))
+_REMOVAL: Dict[Method[Any, Any], Removal] = {
+    methods.CREATE_CODEBASE: _CODEBASE,
+    methods.SNAPSHOT_SANDBOX: _CODEBASE,
+    methods.CREATE_SANDBOX: _SANDBOX,
+    methods.FORK_SANDBOX: _SANDBOX,
+    methods.CREATE_SESSION: (
+        methods.DESTROY_SESSION,
+        lambda i: sb.DestroySessionRequest(session_id=i),
+    ),
+    methods.SPAWN: (
+        methods.SIGNAL_PROCESS,
+        lambda i: pr.SignalProcessRequest(process_id=i, signal=signal.SIGKILL),
+    ),
+}
+
+
+async def create(
+    connection: AsyncConnection,
+    method: Method[Req, Res],
+    request: Req,
+    about: About,
+    *,
+    timeout: Optional[float] = None,
+) -> Res:
+    """Asks for something new, which is removed again if the caller is interrupted.
+
+    The request carries an id of its own. So one that was interrupted is sent
+    again, to learn what it made, and that is removed.
+    """
+
+    async def undo() -> None:
+        again = _requests.not_started(request)
+        made: Any = await connection.unary(method, again, about, timeout=_PATIENCE)
+        removal, named = _REMOVAL[method]
+        try:
+            await connection.unary(removal, named(made.id), about, timeout=_PATIENCE)
+        except SandboxError as e:
+            if not isinstance(e, LookupError) and e.reason != "COMMAND_ENDED":
+                raise
+
+    try:
+        return await connection.unary(method, request, about, timeout=timeout, again=True)
+    except Exception:
+        raise
+    except BaseException:
+        await attempt(undo, "what an interrupted call made")
+        raise
+
+
+async def attempt(remove: Callable[[], Awaitable[object]], what: str) -> None:
+    """Removes something to the end, whatever interrupts it; a failure goes to the log."""
+    try:
+        await _flavor.shielded(remove)
+    except SandboxError as e:
+        log.warning("cannot remove %s: %s", what, e)

@@ -1,0 +1,130 @@
+"""Creations that are interrupted at any moment, with a real daemon: nothing is left of them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from daemon import Daemon
+from test_process import ENVIRONMENT, SDK
+
+from agentfense import AsyncSandbox, Sandbox, SandboxClient
+
+pytestmark = pytest.mark.e2e
+
+# Moments on the way through a creation, of which they are fractions.
+MOMENTS = [i / 24 for i in range(26)]
+
+CLIENT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from agentfense import Sandbox
+print("go", flush=True)
+try:
+    with Sandbox.from_local(sys.argv[3], "full-access", endpoint=sys.argv[2]) as sandbox:
+        with sandbox.session() as session:
+            session.exec("sleep 60")
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def own():
+    daemon = Daemon()
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture
+def there(own):
+    def there():
+        with SandboxClient(own.endpoint) as client:
+            return [s.id for s in client.list_sandboxes()] + [c.id for c in client.list_codebases()]
+
+    assert there() == []
+    return there
+
+
+def whole(own, project):
+    """How long a creation takes that nobody interrupts."""
+    Sandbox.from_local(project, endpoint=own.endpoint).destroy()
+    began = time.monotonic()
+    sandbox = Sandbox.from_local(project, endpoint=own.endpoint)
+    took = time.monotonic() - began
+    sandbox.destroy()
+    return took
+
+
+def test_creations_that_are_cancelled_leave_nothing(own, there, project):
+    took = whole(own, project)
+
+    async def main():
+        async def make(moment):
+            task = asyncio.ensure_future(AsyncSandbox.from_local(project, endpoint=own.endpoint))
+            await asyncio.sleep(moment * took)
+            task.cancel()
+            try:
+                await (await task).destroy()
+            except asyncio.CancelledError:
+                return 1
+            return 0
+
+        return [await make(moment) for moment in MOMENTS]
+
+    assert sum(asyncio.run(main())) > len(MOMENTS) // 2
+    assert there() == []
+
+
+def test_forks_and_sessions_that_are_cancelled_leave_nothing(own, there, project):
+    async def main():
+        async with AsyncSandbox.from_local(project, endpoint=own.endpoint) as sandbox:
+            for make in (
+                sandbox.fork,
+                sandbox.snapshot,
+                sandbox.session,
+                lambda: sandbox.spawn("sleep 100"),
+            ):
+                for moment in MOMENTS[::3]:
+                    task = asyncio.ensure_future(make())
+                    await asyncio.sleep(moment / 50)
+                    task.cancel()
+                    try:
+                        made = await task
+                    except asyncio.CancelledError:
+                        continue
+                    if make == sandbox.snapshot:
+                        await sandbox._client.delete_codebase(made.id)
+                    else:
+                        async with made:
+                            pass
+            assert await sandbox.sessions() == []
+            # They were killed and may take a moment to end.
+            for process in await sandbox.processes():
+                assert (await process.wait(30)).signal == signal.SIGKILL
+            assert len(await sandbox._client.list_sandboxes()) == 1
+            assert len(await sandbox._client.list_codebases()) == 1
+
+    asyncio.run(main())
+    assert there() == []
+
+
+def test_programs_that_are_interrupted_leave_nothing(own, there, project):
+    took = whole(own, project)
+    for moment in MOMENTS[::3]:
+        with subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", CLIENT, SDK, own.endpoint, project],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        ) as client:
+            assert client.stdout.readline() == "go\n"
+            time.sleep(moment * 2 * took)
+            os.kill(client.pid, signal.SIGINT)
+            out, err = client.communicate(timeout=60)
+        assert (client.returncode, out) == (0, "interrupted\n"), err
+        assert there() == [], moment
