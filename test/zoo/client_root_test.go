@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"runtime"
 	"strings"
@@ -174,37 +175,88 @@ func methodsWithIDs(t *testing.T) []protoreflect.MethodDescriptor {
 	return append(use, end...)
 }
 
-// An id is looked up, and never is part of a path.
+// idFields are the ids of things of somebody's that a request holds, at any depth.
+func idFields(m protoreflect.MessageDescriptor, known map[string]string) map[string]bool {
+	found := map[string]bool{}
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		if _, ok := known[string(f.Name())]; ok && f.Kind() == protoreflect.StringKind {
+			found[string(f.Name())] = true
+		}
+		if f.Message() != nil && !f.IsList() && !f.IsMap() && takesID(f.Message()) {
+			maps.Copy(found, idFields(f.Message(), known))
+		}
+	}
+	return found
+}
+
+// likenesses are what would be an id of ours if it were taken for a path, or for
+// more than it says.
+func (d *daemon) likenesses(id string) []string {
+	kind, _, _ := strings.Cut(id, "_")
+	return []string{
+		"..", ".", "/", "../..", "../" + id, id + "/", id + "/upper", id + "/..", "./" + id, id + "/.", "/" + id, "x/../" + id, "/proc/self/root" + d.dir, strings.Repeat("../", 30) + d.dir[1:],
+		kind + "_../" + id, id + "\x00", "\x00" + id, id + "\n", strings.ToUpper(id), " " + id, id + " ", id[:len(id)-1], id + "*", strings.Repeat("x", 1<<20),
+	}
+}
+
+// An id is looked up as it is, and never is part of a path. The other ids of a
+// request are those of things that are there, so that each is looked at.
 func TestIdsAreNoPaths(t *testing.T) {
 	d := start(t, bin)
 	dir := t.TempDir()
 	if err := build(dir); err != nil {
 		t.Fatal(err)
 	}
-	cb := d.ingest(dir)
-	sandbox := d.open(cb, "development")
 	conn := d.dial()
+	known := d.things(d.ingest(dir))
 	for _, m := range methodsWithIDs(t) {
-		for _, id := range []string{
-			"..", ".", "/", "../..", "../" + sandbox, sandbox + "/", sandbox + "/upper", "./" + cb, cb + "/.", "../" + cb, "/proc/self/root" + d.dir, strings.Repeat("../", 30) + d.dir[1:],
-			"sb_../" + sandbox, sandbox + "\x00", strings.ToUpper(cb), " " + sandbox, strings.Repeat("x", 1<<20),
-		} {
-			request := dynamicpb.NewMessage(m.Input())
-			fill(request, ids(map[string]string{"sandbox_id": id, "codebase_id": id, "session_id": id, "process_id": id}))
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			replies, err := invoke(ctx, conn, m, request)
-			cancel()
-			switch code := status.Code(err); {
-			case code == codes.NotFound, code == codes.InvalidArgument:
-			case code == codes.OK && m.Name() == "ListSandboxes" && len(replies) == 1 && proto.Size(replies[0]) == 0:
-			default:
-				t.Errorf("%s of %.60q = %v, %v", m.Name(), id, replies, err)
+		fields := idFields(m.Input(), known)
+		if len(fields) == 0 {
+			t.Errorf("%s: no id of what is there", m.Name())
+		}
+		for field := range fields {
+			for _, id := range d.likenesses(known[field]) {
+				request := dynamicpb.NewMessage(m.Input())
+				given := maps.Clone(known)
+				given[field] = id
+				fill(request, ids(given))
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				replies, err := invoke(ctx, conn, m, request)
+				cancel()
+				switch code := status.Code(err); {
+				case code == codes.NotFound, code == codes.InvalidArgument && !unmentioned(err, field):
+				case code == codes.OK && m.Name() == "ListSandboxes" && len(replies) == 1 && proto.Size(replies[0]) == 0:
+				default:
+					t.Errorf("%s of %s %.60q = %v, %v", m.Name(), field, id, replies, err)
+				}
 			}
 		}
 	}
-	if r, err := d.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "cat open.txt"}); err != nil || r.GetStdout() != "open" {
+	if r, err := d.Exec(bound(t), &sandboxv1.ExecRequest{SandboxId: known["sandbox_id"], Command: "cat open.txt"}); err != nil || r.GetStdout() != "open" {
 		t.Errorf("afterwards: %v, %v", r, err)
 	}
+}
+
+// unmentioned says that a call was refused for something else than a field.
+func unmentioned(err error, field string) bool {
+	return !strings.Contains(status.Convert(err).Message(), field)
+}
+
+// things are the ids of one of each kind, in a sandbox of a codebase.
+func (d *daemon) things(codebase string) map[string]string {
+	d.Helper()
+	known := map[string]string{"codebase_id": codebase, "sandbox_id": d.open(codebase, "development")}
+	s, err := d.CreateSession(bound(d), &sandboxv1.CreateSessionRequest{SandboxId: known["sandbox_id"]})
+	if err != nil {
+		d.Fatal(err)
+	}
+	p, err := sandboxv1.NewProcessServiceClient(d.dial()).Spawn(bound(d), &sandboxv1.SpawnRequest{Exec: &sandboxv1.ExecRequest{SandboxId: known["sandbox_id"], Command: "sleep 600"}})
+	if err != nil {
+		d.Fatal(err)
+	}
+	known["session_id"], known["process_id"] = s.GetId(), p.GetId()
+	return known
 }
 
 // Whatever call another user makes with somebody's ids, the answer is the same
@@ -215,21 +267,7 @@ func TestIdsOfOthersAreUnknown(t *testing.T) {
 	if err := build(dir); err != nil {
 		t.Fatal(err)
 	}
-	cb := d.ingest(dir)
-	known := map[string]string{"codebase_id": cb, "sandbox_id": d.open(cb, "development")}
-	if s, err := d.CreateSession(bound(t), &sandboxv1.CreateSessionRequest{SandboxId: known["sandbox_id"]}); err == nil {
-		known["session_id"] = s.GetId()
-	} else {
-		known["session_id"] = "sess_" + strings.Repeat("1", 32)
-		t.Logf("no session to attack: %v", err)
-	}
-	p, err := sandboxv1.NewProcessServiceClient(d.dial()).Spawn(bound(t), &sandboxv1.SpawnRequest{Exec: &sandboxv1.ExecRequest{SandboxId: known["sandbox_id"], Command: "sleep 600"}})
-	if err == nil {
-		known["process_id"] = p.GetId()
-	} else {
-		known["process_id"] = "proc_" + strings.Repeat("1", 32)
-		t.Logf("no process to attack: %v", err)
-	}
+	known := d.things(d.ingest(dir))
 	never := map[string]string{}
 	for field, id := range known {
 		kind, _, _ := strings.Cut(id, "_")
