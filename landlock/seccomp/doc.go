@@ -12,8 +12,8 @@
 //	allowed            what real work needs: compilers, interpreters, git
 //	EPERM              the kernel has it, and the sandbox does not get it
 //	ENOSYS             everything else: numbers that nobody knows yet, io_uring,
-//	                   clone3 and the new mount API, for which every program
-//	                   has a way to do without
+//	                   native AIO, clone3 and the new mount API, for which
+//	                   every program has a way to do without
 //	process is killed  another ABI than the native one: i386, x32
 //
 // Some calls are judged by their arguments; [Describe] prints them all. The
@@ -28,7 +28,8 @@
 //	debug  ptrace and its kin, turning address randomization off
 //
 // No group lifts the floor: mounts, namespaces, modules, bpf, keyrings,
-// io_uring, raw and packet sockets, AF_ALG.
+// io_uring, raw and packet sockets, AF_ALG, filters on sockets, a sync of the
+// whole host.
 //
 // The kernel asks no filter about its own trampolines on x86-64, uretprobe (335,
 // since 6.11) and uprobe (336, since 6.18), and refuses them to anybody else by

@@ -1,6 +1,9 @@
 package seccomp
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Namespace flags of clone(2) and unshare(2).
 var namespaces = []uint32{
@@ -55,6 +58,19 @@ const (
 	protocolICMPv6 = 58
 )
 
+// Options of sockets that no sandbox gets, by level.
+var badOptions = map[uint32][]uint32{
+	1: { // SOL_SOCKET
+		26, // SO_ATTACH_FILTER: a program for the kernel's compiler
+		50, // SO_ATTACH_BPF
+		51, // SO_ATTACH_REUSEPORT_CBPF
+		52, // SO_ATTACH_REUSEPORT_EBPF
+	},
+	protocolTCP: {
+		31, // TCP_ULP: another protocol above TCP, such as tls, of a module
+	},
+}
+
 // Types of files for mknod(2).
 const (
 	formatMask  = 0o170000
@@ -77,6 +93,7 @@ var judged = map[string]rule{
 	"personality": {oneOf(0, Allow, harmless...), EPERM},
 	"socket":      {sockets(), EPERM},
 	"socketpair":  {oneOf(0, Allow, familyUnix), EPERM},
+	"setsockopt":  {options(), Allow},
 	"mknod":       {devices(1), Allow},
 	"mknodat":     {devices(2), Allow},
 }
@@ -103,6 +120,16 @@ func sockets() []gate {
 			{typeDgram, protocolICMPv6},
 		} {
 			gates = append(gates, gate{[]match{is(0, family), {1, typeMask, p.kind}, is(2, p.protocol)}, Allow})
+		}
+	}
+	return gates
+}
+
+func options() []gate {
+	var gates []gate
+	for _, level := range slices.Sorted(maps.Keys(badOptions)) {
+		for _, name := range badOptions[level] {
+			gates = append(gates, gate{[]match{is(1, level), is(2, name)}, EPERM})
 		}
 	}
 	return gates

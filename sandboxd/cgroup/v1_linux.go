@@ -14,6 +14,11 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
+// memoryPerSockets is how much of a memory limit v1 lets the buffers of TCP and
+// UDP sockets have, as a divisor. It counts them apart from the limit, on top of
+// it, and only where they have a limit of their own; v2 counts them in.
+const memoryPerSockets = 8
+
 // v1 drives the controllers of the first version, each a hierarchy of its own.
 type v1 struct {
 	mounted []cgroup1.Subsystem
@@ -96,8 +101,12 @@ func resourcesV1(l runtime.Limits) (*specs.LinuxResources, []cgroup1.Name) {
 	if l.Memory > 0 {
 		needed = append(needed, cgroup1.Memory)
 		res.Memory = &specs.LinuxMemory{Limit: &l.Memory}
-		if hasSwapAccounting() {
+		if hasMemoryFile("memsw.limit_in_bytes") {
 			res.Memory.Swap = &l.Memory
+		}
+		if hasMemoryFile("kmem.tcp.limit_in_bytes") {
+			sockets := l.Memory / memoryPerSockets
+			res.Memory.KernelTCP = &sockets
 		}
 	}
 	if l.CPUQuota > 0 || l.CPUShares > 0 {
@@ -115,10 +124,10 @@ func resourcesV1(l runtime.Limits) (*specs.LinuxResources, []cgroup1.Name) {
 	return res, needed
 }
 
-// hasSwapAccounting tells whether v1 can count swap; without it there may
-// still be swap, which then is not bounded.
-func hasSwapAccounting() bool {
-	return unix.Access(host.CgroupRoot+"/memory/memory.memsw.limit_in_bytes", unix.F_OK) == nil
+// hasMemoryFile tells whether v1 has a setting: without memsw there may still be
+// swap, and without kmem.tcp buffers of sockets, that are not bounded.
+func hasMemoryFile(name string) bool {
+	return unix.Access(host.CgroupRoot+"/memory/memory."+name, unix.F_OK) == nil
 }
 
 func (d *v1) list(path string) ([]string, error) {

@@ -33,7 +33,7 @@ var masked = []string{
 }
 
 // emptied directories of /proc do so too.
-var emptied = []string{"acpi", "asound", "driver", "fs", "scsi"}
+var emptied = []string{"acpi", "asound", "driver", "fs", "pressure", "scsi"}
 
 // readOnly parts of /proc are settings of the kernel.
 var readOnly = []string{"sys", "bus", "irq"}

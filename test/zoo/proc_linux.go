@@ -42,6 +42,7 @@ func procProbes() []probe {
 		{"proc/kmsg", masked(kernelLog)},
 		{"proc/keys", masked(readAny("/proc/keys"))},
 		{"proc/timer-list", masked(readAny("/proc/timer_list"))},
+		{"proc/pressure", masked(readAny("/proc/pressure/memory"))},
 		{"proc/page-counts", masked(readAny("/proc/kpagecount"))},
 		{"proc/irq-affinity", masked(openAny("/proc/irq/default_smp_affinity", unix.O_WRONLY))},
 		{"proc/pci-devices", masked(openAny("/proc/bus/pci/devices", unix.O_WRONLY))},

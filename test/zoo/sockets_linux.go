@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -64,6 +65,12 @@ func socketProbes() []probe {
 		probe{"socket/priority", option(unix.SO_PRIORITY, 7)},
 		probe{"socket/force-buffer", option(unix.SO_RCVBUFFORCE, 1<<26)},
 		probe{"socket/debug", option(unix.SO_DEBUG, 1)},
+		probe{"socket/filter", filter(unix.SO_ATTACH_FILTER)},
+		probe{"socket/filter-of-group", filter(unix.SO_ATTACH_REUSEPORT_CBPF)},
+		probe{"socket/filter-high-bits", filter(1<<32 | unix.SO_ATTACH_FILTER)},
+		probe{"socket/bpf-filter", bpfFilter(unix.SO_ATTACH_BPF)},
+		probe{"socket/bpf-filter-of-group", bpfFilter(unix.SO_ATTACH_REUSEPORT_EBPF)},
+		probe{"socket/protocol-above-tcp", protocolAbove},
 		probe{"socket/credentials", forgeCredentials},
 		probe{"socket/set-link", setLink},
 		probe{"socket/transparent", func(*world) answer { return levelOption(unix.SOL_IP, unix.IP_TRANSPARENT) }},
@@ -144,6 +151,40 @@ func levelOption(level, name int) answer {
 		err = unix.EPERM // nobody has loaded it, and this one may not
 	}
 	return judge(err, "it was set")
+}
+
+// filter gives a socket a program that the kernel compiles and runs.
+func filter(name uintptr) func(*world) answer {
+	return func(w *world) answer {
+		const acceptAll, opReturn = 0xffffffff, 6
+		a := newArena()
+		program := make([]byte, 16)
+		binary.NativeEndian.PutUint16(program, 1)
+		binary.NativeEndian.PutUint64(program[8:], uint64(a.words(opReturn, acceptAll)))
+		return gatedOption(w, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, a.bytes(program), 16)
+	}
+}
+
+// bpfFilter names a program by a descriptor that is none: asked for, the kernel
+// looks for it.
+func bpfFilter(name uintptr) func(*world) answer {
+	return func(w *world) answer {
+		return gatedOption(w, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, newArena().words(0xffffffff), 4)
+	}
+}
+
+// protocolAbove asks for code that a module brings, if it is loaded.
+func protocolAbove(w *world) answer {
+	return gatedOption(w, unix.SOCK_STREAM, unix.IPPROTO_TCP, unix.TCP_ULP, newArena().text("tls"), 3)
+}
+
+func gatedOption(w *world, kind int, level, name, value, size uintptr) answer {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return judge(err, "")
+	}
+	defer unix.Close(fd)
+	return gate(w, unix.SYS_SETSOCKOPT, uintptr(fd), level, name, value, size)
 }
 
 // forgeCredentials says to be PID 1 and root.

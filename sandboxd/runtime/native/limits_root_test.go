@@ -5,6 +5,7 @@ package native
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,5 +82,36 @@ func TestForkBombDiesByTimeout(t *testing.T) {
 	}
 	if out, _ := run(t, i, "echo alive", 0); out != "alive\n" {
 		t.Errorf("after the bomb: %q", out)
+	}
+}
+
+// unread fills the buffers of many sockets, and says how much they held.
+const unread = `import socket
+out, held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), []
+for _ in range(900):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+    s.setblocking(False)
+    held.append(s)
+    for _ in range(4):
+        out.sendto(bytes(60000), s.getsockname())
+n = 0
+for s in held:
+    try:
+        while True: n += len(s.recv(60000))
+    except BlockingIOError: pass
+print(n)`
+
+func TestSocketBuffersEndAtTheMemoryLimit(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	const memory = 64 << 20
+	i := b.start(policy.Plan{}, runtime.Limits{Memory: memory})
+	out, s := run(t, i, "exec python3 -c '"+unread+"'", time.Minute)
+	if held, err := strconv.Atoi(strings.TrimSpace(out)); !s.OOM && (err != nil || held > memory) {
+		t.Errorf("sockets held %q bytes, %+v, want %d at most", out, s, memory)
+	}
+	if out, _ := run(t, i, "echo alive", 0); out != "alive\n" {
+		t.Errorf("afterwards: %q", out)
 	}
 }
