@@ -222,7 +222,7 @@ func (f *fakeDaemon) Commit(_ context.Context, req *sandboxv1.CommitRequest) (*s
 }
 
 func (f *fakeDaemon) GetInfo(context.Context, *sandboxv1.GetInfoRequest) (*sandboxv1.Info, error) {
-	return &sandboxv1.Info{Version: "v1", Kernel: "6.1", Losses: []*sandboxv1.Loss{{Name: "landlock-tcp", Consequence: "c", Fix: "f"}}}, nil
+	return &sandboxv1.Info{Version: "v1", Kernel: "6.1", MaxOutputRate: 3 << 20, Losses: []*sandboxv1.Loss{{Name: "landlock-tcp", Consequence: "c", Fix: "f"}}}, nil
 }
 
 // output is a stream as a writer.

@@ -20,11 +20,13 @@ type lossJSON struct {
 
 // infoJSON is the output of info.
 type infoJSON struct {
-	Endpoint  string     `json:"endpoint"`
-	Version   string     `json:"version"`
-	Kernel    string     `json:"kernel"`
-	Sandboxes int32      `json:"sandboxes"`
-	Losses    []lossJSON `json:"losses"`
+	Endpoint  string `json:"endpoint"`
+	Version   string `json:"version"`
+	Kernel    string `json:"kernel"`
+	Sandboxes int32  `json:"sandboxes"`
+	// MaxOutputRate is in bytes per second; 0: no limit.
+	MaxOutputRate int64      `json:"max_output_rate"`
+	Losses        []lossJSON `json:"losses"`
 }
 
 func newLosses(losses []*sandboxv1.Loss) []lossJSON {
@@ -46,6 +48,14 @@ func reportLosses(w io.Writer, sb *sandboxv1.Sandbox) {
 	}
 }
 
+// outputRate says how much the commands of a sandbox may write.
+func outputRate(perSecond int64) string {
+	if perSecond == 0 {
+		return "no limit"
+	}
+	return fmt.Sprintf("at most %s/s of a sandbox", size(perSecond))
+}
+
 func (a *app) infoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "info",
@@ -60,13 +70,14 @@ func (a *app) infoCommand() *cobra.Command {
 				endpoint, _ := a.endpointOf()
 				out := infoJSON{
 					Endpoint: endpoint, Version: info.GetVersion(), Kernel: info.GetKernel(),
-					Sandboxes: info.GetSandboxes(), Losses: newLosses(info.GetLosses()),
+					Sandboxes: info.GetSandboxes(), MaxOutputRate: info.GetMaxOutputRate(), Losses: newLosses(info.GetLosses()),
 				}
 				return a.print(out, func(t *table) {
 					t.row("endpoint", quoteName(endpoint))
 					t.row("version", quoteName(out.Version))
 					t.row("kernel", quoteName(out.Kernel))
 					t.row("sandboxes", strconv.Itoa(int(out.Sandboxes)))
+					t.row("output", outputRate(out.MaxOutputRate))
 					if len(out.Losses) == 0 {
 						t.row("losses", "none")
 					}

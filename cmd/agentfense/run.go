@@ -36,6 +36,7 @@ type runFlags struct {
 	memory  *parsed[int64]
 	cpus    *parsed[int64]
 	disk    *parsed[int64]
+	output  *parsed[int64]
 	expires *parsed[time.Duration]
 	idle    *parsed[time.Duration]
 	pids    int64
@@ -52,6 +53,7 @@ func (a *app) runCommand() *cobra.Command {
 		memory:  newParsed("size", parseBytes),
 		cpus:    newParsed("number", parseCPUs),
 		disk:    newParsed("size", parseBytes),
+		output:  newParsed("size", parseBytes),
 		expires: newParsed("duration", parseDuration),
 		idle:    newParsed("duration", parseDuration),
 	}
@@ -82,6 +84,7 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 	flags.Var(f.memory, "memory", "most memory the sandbox may use, as 512M or 2G")
 	flags.Var(f.cpus, "cpus", "most CPU time the sandbox may use, as a number of CPUs: 1.5")
 	flags.Var(f.disk, "disk", "most room that the sandbox's changes may take, as 512M or 2G")
+	flags.Var(f.output, "output-rate", "most bytes per second that the sandbox's commands may write, as 512K or 16M")
 	flags.Int64Var(&f.pids, "pids", 0, "most processes and threads the sandbox may have")
 	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox and the codebase, and print the sandbox's id to stderr")
 	flags.Var(f.expires, "expires-in", "with --keep: destroy the sandbox after this long")
@@ -229,6 +232,7 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 			CpuQuota:    r.flags.cpus.value,
 			PidsLimit:   r.flags.pids,
 			DiskBytes:   r.flags.disk.value,
+			OutputRate:  r.flags.output.value,
 		},
 		CommitMode:   sandboxv1.CommitMode_COMMIT_MODE_MANUAL,
 		Start:        true,

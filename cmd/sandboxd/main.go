@@ -65,6 +65,7 @@ func (f *flags) command() *cobra.Command {
 	fl.Uint32Var(&o.UIDBase, "uid-base", host.DefaultUIDBase, "first of 1048576 uids for views and sandboxes that nothing else may use")
 	fl.StringSliceVar(&o.Toolchains, "toolchain", nil, "directory of the host that every sandbox sees, read-only (may be repeated)")
 	fl.IntVar(&o.MaxSandboxes, "max-sandboxes", 4096, "most sandboxes of one user; 0 is no limit")
+	fl.Int64Var(&o.MaxOutputRate, "max-output-rate", daemon.DefaultOutputRate, "most bytes per second that the commands of one sandbox may write; 0 is no limit")
 	return cmd
 }
 
@@ -97,6 +98,9 @@ func (f *flags) finish() error {
 	}
 	f.options.Mode = os.FileMode(mode)
 	f.options.Version = version
+	if n := f.options.MaxOutputRate; n != 0 && n < daemon.MinOutputRate {
+		return fmt.Errorf("cannot use --max-output-rate %d: want at least %d bytes per second, or 0 for no limit", n, daemon.MinOutputRate)
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
 		return fmt.Errorf("cannot use --log-level %q: want debug, info, warn or error", f.logLevel)

@@ -18,6 +18,10 @@ func TestFlags(t *testing.T) {
 		"a mode with setid": {[]string{"--listen-mode", "4755"}, "--listen-mode"},
 		"a level":           {[]string{"--log-level", "debug"}, ""},
 		"a bad level":       {[]string{"--log-level", "loud"}, "--log-level"},
+		"no output limit":   {[]string{"--max-output-rate", "0"}, ""},
+		"little output":     {[]string{"--max-output-rate", "65536"}, ""},
+		"too little output": {[]string{"--max-output-rate", "65535"}, "at least 65536"},
+		"less than none":    {[]string{"--max-output-rate", "-1"}, "at least 65536"},
 		"a bad format":      {[]string{"--log-format", "xml"}, "--log-format"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -112,7 +112,7 @@ func (s *Server) wireSandbox(i sandbox.Info) *sandboxv1.Sandbox {
 		ExpiresAt:    stamp(i.Expires),
 		Runtime:      sandboxv1.RuntimeType_RUNTIME_TYPE_BWRAP,
 		Image:        i.Image,
-		Resources:    wireLimits(i.Limits),
+		Resources:    s.wireLimits(i.Limits),
 		CommitMode:   wireOf(commitModes, i.Mode),
 		StatusReason: clip(i.Reason, maxMessage),
 		Losses:       wireLosses(s.cfg.Sandboxes.Losses(i.Params)),
@@ -138,12 +138,15 @@ func wireLosses(losses []host.Loss) []*sandboxv1.Loss {
 	return wire
 }
 
-func wireLimits(l runtime.Limits) *sandboxv1.ResourceLimits {
+func (s *Server) wireLimits(l runtime.Limits) *sandboxv1.ResourceLimits {
 	if l == (runtime.Limits{}) {
 		return nil
 	}
 	w := &sandboxv1.ResourceLimits{
 		MemoryBytes: l.Memory, CpuQuota: l.CPUQuota, CpuShares: l.CPUShares, PidsLimit: l.Pids, DiskBytes: l.Disk,
+	}
+	if l.OutputRate > 0 { // the daemon's limit may be lower than when it was asked for
+		w.OutputRate = s.cfg.Sandboxes.OutputRate(l.OutputRate)
 	}
 	if l.Timeout > 0 {
 		w.Timeout = durationpb.New(l.Timeout)

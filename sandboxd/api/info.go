@@ -17,5 +17,6 @@ func (s *Server) GetInfo(ctx context.Context, _ *sandboxv1.GetInfoRequest) (*san
 	mine, _ := s.cfg.Sandboxes.List(func(i sandbox.Info) bool { return s.mayUse(c, i.Owner) }, sandbox.Cursor{}, math.MaxInt32)
 	return &sandboxv1.Info{
 		Version: s.cfg.Version, Kernel: kernel(), Losses: wireLosses(s.cfg.Losses), Sandboxes: int32(len(mine)),
+		MaxOutputRate: s.cfg.Sandboxes.OutputRate(0),
 	}, nil
 }

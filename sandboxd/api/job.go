@@ -167,7 +167,7 @@ func (j *job) giveUp() {
 func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
 	defer j.release()
 	defer j.grown()
-	sink = j.server.newcomers.yielding(j.grown, sink)
+	sink = j.paced(j.server.newcomers.yielding(j.grown, sink))
 	ctx, stop := j.cmd.run.Bind(ctx)
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -189,6 +189,15 @@ func (j *job) run(ctx context.Context, sink sink) (runtime.Status, error) {
 		err = context.Cause(ctx) // nil, unless sink failed at the very end
 	}
 	return status, err
+}
+
+// paced makes output wait for what the sandbox may write. What is left once the
+// command has ended waits for nothing.
+func (j *job) paced(next sink) sink {
+	return func(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
+		j.cmd.run.Pass(len(b), j.ended)
+		return next(typ, b)
+	}
 }
 
 // wait waits for the command, and ends it if ctx ends first.
@@ -254,7 +263,7 @@ func (j *job) leave(f *os.File) {
 	ended := j.cmd.run.Done()
 	j.server.tasks.Go(func() {
 		defer uncount()
-		pipe.Discard(f, ended)
+		pipe.Discard(f, ended, func(n int) { j.cmd.run.Pass(n, ended) })
 	})
 }
 

@@ -107,7 +107,7 @@ func (s *Server) params(ctx context.Context, req *sandboxv1.CreateSandboxRequest
 	if p.Confinement, err = confinementOf(req); err != nil {
 		return p, err
 	}
-	if p.Limits, err = limitsOf(req.GetResources()); err != nil {
+	if p.Limits, err = limitsOf(req.GetResources(), s.cfg.Sandboxes.OutputRate(0)); err != nil {
 		return p, err
 	}
 	life, err := duration("expires_in", req.GetExpiresIn(), maxExpiry)

@@ -97,7 +97,9 @@ func confinementOf(req *sandboxv1.CreateSandboxRequest) (c sandbox.Confinement, 
 	}, nil
 }
 
-func limitsOf(w *sandboxv1.ResourceLimits) (runtime.Limits, error) {
+// limitsOf checks the limits of a request. A sandbox gets at most mostOutput bytes
+// of output per second; zero: there is no bound.
+func limitsOf(w *sandboxv1.ResourceLimits, mostOutput int64) (runtime.Limits, error) {
 	for _, l := range []struct {
 		field      string
 		value, min int64
@@ -107,6 +109,7 @@ func limitsOf(w *sandboxv1.ResourceLimits) (runtime.Limits, error) {
 		{"resources.cpu_shares", w.GetCpuShares(), 2},
 		{"resources.pids_limit", w.GetPidsLimit(), 2},
 		{"resources.disk_bytes", w.GetDiskBytes(), disk.MinBytes},
+		{"resources.output_rate", w.GetOutputRate(), sandbox.MinOutputRate},
 	} {
 		if l.value != 0 && l.value < l.min {
 			return runtime.Limits{}, invalid(l.field, "%d is below the least possible, %d", l.value, l.min)
@@ -115,12 +118,15 @@ func limitsOf(w *sandboxv1.ResourceLimits) (runtime.Limits, error) {
 	if w.GetDiskBytes() > disk.MaxBytes {
 		return runtime.Limits{}, invalid("resources.disk_bytes", "%d is above the most possible, %d", w.GetDiskBytes(), int64(disk.MaxBytes))
 	}
+	if mostOutput > 0 && w.GetOutputRate() > mostOutput {
+		return runtime.Limits{}, invalid("resources.output_rate", "%d is above this daemon's limit, %d: ask for less, or for none to get that", w.GetOutputRate(), mostOutput)
+	}
 	timeout, err := duration("resources.timeout", w.GetTimeout(), maxTimeout)
 	if err != nil {
 		return runtime.Limits{}, err
 	}
 	return runtime.Limits{
 		Memory: w.GetMemoryBytes(), CPUQuota: w.GetCpuQuota(), CPUShares: w.GetCpuShares(), Pids: w.GetPidsLimit(),
-		Disk: w.GetDiskBytes(), Timeout: timeout,
+		Disk: w.GetDiskBytes(), OutputRate: w.GetOutputRate(), Timeout: timeout,
 	}, nil
 }

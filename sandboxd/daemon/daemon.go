@@ -56,11 +56,19 @@ type Options struct {
 	Toolchains []string
 	// MaxSandboxes caps the sandboxes of one uid; zero means no limit.
 	MaxSandboxes int
-	Version      string
-	Log          *slog.Logger
+	// MaxOutputRate caps what the commands of one sandbox write, in bytes per
+	// second; zero means no limit.
+	MaxOutputRate int64
+	Version       string
+	Log           *slog.Logger
 }
 
 const (
+	// MinOutputRate is the least Options.MaxOutputRate but zero, DefaultOutputRate
+	// what it is if nobody says.
+	MinOutputRate     = sandbox.MinOutputRate
+	DefaultOutputRate = sandbox.DefaultOutputRate
+
 	// stopPatience is how long calls may take to end once their sandboxes have.
 	stopPatience = 500 * time.Millisecond
 )
@@ -236,7 +244,7 @@ func (d *daemon) cgroupName() string {
 func (d *daemon) openSandboxes() (err error) {
 	d.sandboxes, err = sandbox.Open(sandbox.Config{
 		Dir: d.opt.StateDir, Store: d.store, Codebases: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime, Recorder: d.recorder,
-		MaxPerOwner: d.opt.MaxSandboxes, Losses: d.losses, Log: d.opt.Log,
+		MaxPerOwner: d.opt.MaxSandboxes, OutputRate: d.opt.MaxOutputRate, Losses: d.losses, Log: d.opt.Log,
 	})
 	if err == nil {
 		d.onClose(d.sandboxes.Close)

@@ -7,7 +7,6 @@ package pipe
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -88,13 +87,24 @@ func readNow(f *os.File, buf []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// Discard reads a pipe until every writer has closed it or done is closed.
-func Discard(f *os.File, done <-chan struct{}) {
+// discardChunk is how much Discard reads at a time.
+const discardChunk = 8 << 10
+
+// Discard reads a pipe until every writer has closed it or done is closed. It
+// calls pass with the number of bytes after each read.
+func Discard(f *os.File, done <-chan struct{}, pass func(n int)) {
 	defer f.Close()
 	eof := make(chan struct{})
 	go func() {
 		defer close(eof)
-		_, _ = io.Copy(io.Discard, f) // its end is all that counts
+		buf := make([]byte, discardChunk)
+		for {
+			n, err := f.Read(buf)
+			pass(n)
+			if err != nil { // its end is all that counts
+				return
+			}
+		}
 	}()
 	select {
 	case <-eof:

@@ -78,6 +78,9 @@ type Limits struct {
 	// Disk is how many bytes the sandbox's delta may take, those of its file
 	// system included; what goes over it fails with ENOSPC.
 	Disk int64
+	// OutputRate is how many bytes per second the output of all commands
+	// together may have.
+	OutputRate int64
 	// Timeout is the longest that one command may run: what asks for no timeout
 	// of its own, or for a longer one, gets this.
 	Timeout time.Duration

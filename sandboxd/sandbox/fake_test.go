@@ -192,6 +192,7 @@ type fixture struct {
 	views    *fakeViews
 	codebase string
 	limit    int
+	rate     int64 // of output
 	losses   []host.Loss
 }
 
@@ -227,7 +228,7 @@ func (f *fixture) open() {
 	var err error
 	f.Registry, err = Open(Config{
 		Dir: f.dir, Store: ownUID{f.store}, Codebases: f.store, Views: f.views, Runtime: f.runtime,
-		MaxPerOwner: f.limit, Losses: f.losses, Log: slog.New(slog.DiscardHandler),
+		MaxPerOwner: f.limit, OutputRate: f.rate, Losses: f.losses, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -40,8 +40,8 @@ type View interface {
 	Release()
 }
 
-// Config is what a registry works with. All but MaxPerOwner, Losses and Recorder
-// is needed.
+// Config is what a registry works with. All but MaxPerOwner, OutputRate, Losses
+// and Recorder is needed.
 type Config struct {
 	// Dir is the state directory; sandboxes and trash are made below it.
 	Dir       string
@@ -54,6 +54,9 @@ type Config struct {
 	// MaxPerOwner caps the sandboxes of one owner, running or not; zero means
 	// no limit. Going over it is a LimitError.
 	MaxPerOwner int
+	// OutputRate caps what the commands of one sandbox write, in bytes per
+	// second; zero means no limit.
+	OutputRate int64
 	// Losses are what this host cannot enforce.
 	Losses []host.Loss
 	Log    *slog.Logger

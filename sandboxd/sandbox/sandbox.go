@@ -37,6 +37,7 @@ type Sandbox struct {
 	diskMu sync.Mutex // above disk
 	disk   *disk.Disk // nil without a disk limit, and until it is used
 
+	pace     *pacer
 	idle     idle
 	leave    func()      // ends its use of the codebase
 	expiring atomic.Bool // the expiry loop is destroying it
@@ -76,6 +77,7 @@ func newSandbox(r *Registry, rec record) *Sandbox {
 	s := &Sandbox{
 		reg: r, turn: newLock(), delta: newLock(), info: rec.Info,
 		broken: rec.Version == 0 && rec.Status == Error, committed: rec.Committed,
+		pace: newPacer(r.OutputRate(rec.Limits.OutputRate)),
 	}
 	s.idle.last = time.Now()
 	s.life, s.cancel = context.WithCancel(context.Background())

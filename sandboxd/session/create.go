@@ -91,7 +91,7 @@ func (r *Registry) create(ctx context.Context, run *sandbox.Run, p Params, d dia
 	defer cancel()
 	// Not by Run.Exec: a shell that waits is no command that runs, and each of
 	// its commands has its own denials.
-	shell, err := openShell(bound, run.Instance, runtime.Command{Argv: d.argv(p.Shell), Env: p.Env, Dir: p.Dir}, d, &r.tasks)
+	shell, err := openShell(bound, run.Instance, runtime.Command{Argv: d.argv(p.Shell), Env: p.Env, Dir: p.Dir}, d, run.Pass, &r.tasks)
 	if err != nil {
 		r.release(in.Owner, in.ID)
 		if bound.Err() != nil {

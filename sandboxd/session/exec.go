@@ -59,7 +59,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 		answers <- answer{err: s.closedError()}
 		return
 	}
-	defer sh.detach()
+	defer sh.attach(nil, nil)
 	rested := false
 	defer func() {
 		if !rested {

@@ -52,7 +52,7 @@ type execer interface {
 
 // openShell starts a shell and waits until it answers. Its goroutines end when
 // it has been closed; tasks waits for them.
-func openShell(ctx context.Context, in execer, spec runtime.Command, d dialect, tasks *sync.WaitGroup) (_ *shell, err error) {
+func openShell(ctx context.Context, in execer, spec runtime.Command, d dialect, pass Pass, tasks *sync.WaitGroup) (_ *shell, err error) {
 	sh := &shell{dialect: d, exited: make(chan struct{})}
 	var ours, theirs []*os.File
 	defer func() {
@@ -75,9 +75,9 @@ func openShell(ctx context.Context, in execer, spec runtime.Command, d dialect, 
 		*their = t
 		ours, theirs = append(ours, f), append(theirs, t)
 		if typ == Stdout {
-			sh.out = newStream(f, typ)
+			sh.out = newStream(f, typ, pass)
 		} else {
-			sh.err = newStream(f, typ)
+			sh.err = newStream(f, typ, pass)
 		}
 	}
 	spec.Whole = true

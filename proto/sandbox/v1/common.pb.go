@@ -265,7 +265,11 @@ type ResourceLimits struct {
 	DiskBytes int64 `protobuf:"varint,100,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
 	// The longest that one command may run; a command's own timeout can only be
 	// shorter.
-	Timeout       *durationpb.Duration `protobuf:"bytes,101,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,101,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Bytes per second, on average, that all commands together may write to their
+	// standard output, standard error and terminals. At least 65536, and never more
+	// than Info.max_output_rate. What is written beyond that waits.
+	OutputRate    int64 `protobuf:"varint,102,opt,name=output_rate,json=outputRate,proto3" json:"output_rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +344,13 @@ func (x *ResourceLimits) GetTimeout() *durationpb.Duration {
 		return x.Timeout
 	}
 	return nil
+}
+
+func (x *ResourceLimits) GetOutputRate() int64 {
+	if x != nil {
+		return x.OutputRate
+	}
+	return 0
 }
 
 // Denial is one refusal by the policy, with the rule that decided it.
@@ -561,7 +572,7 @@ const file_sandbox_v1_common_proto_rawDesc = "" +
 	"permission\x18\x03 \x01(\x0e2\x16.sandbox.v1.PermissionR\n" +
 	"permission\x12\x1a\n" +
 	"\bpriority\x18\x04 \x01(\x05R\bpriority\x12\x16\n" +
-	"\x06preset\x18d \x01(\tR\x06preset\"\xe2\x01\n" +
+	"\x06preset\x18d \x01(\tR\x06preset\"\x83\x02\n" +
 	"\x0eResourceLimits\x12!\n" +
 	"\fmemory_bytes\x18\x01 \x01(\x03R\vmemoryBytes\x12\x1b\n" +
 	"\tcpu_quota\x18\x02 \x01(\x03R\bcpuQuota\x12\x1d\n" +
@@ -571,7 +582,9 @@ const file_sandbox_v1_common_proto_rawDesc = "" +
 	"pids_limit\x18\x04 \x01(\x03R\tpidsLimit\x12\x1d\n" +
 	"\n" +
 	"disk_bytes\x18d \x01(\x03R\tdiskBytes\x123\n" +
-	"\atimeout\x18e \x01(\v2\x19.google.protobuf.DurationR\atimeout\"w\n" +
+	"\atimeout\x18e \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1f\n" +
+	"\voutput_rate\x18f \x01(\x03R\n" +
+	"outputRate\"w\n" +
 	"\x06Denial\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\fR\x04path\x12'\n" +

@@ -2878,7 +2878,9 @@ type Info struct {
 	// Protection that this host cannot give.
 	Losses []*Loss `protobuf:"bytes,3,rep,name=losses,proto3" json:"losses,omitempty"`
 	// Running and known sandboxes of the caller.
-	Sandboxes     int32 `protobuf:"varint,4,opt,name=sandboxes,proto3" json:"sandboxes,omitempty"`
+	Sandboxes int32 `protobuf:"varint,4,opt,name=sandboxes,proto3" json:"sandboxes,omitempty"`
+	// Bytes per second that any sandbox's commands may write; 0: there is no limit.
+	MaxOutputRate int64 `protobuf:"varint,100,opt,name=max_output_rate,json=maxOutputRate,proto3" json:"max_output_rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2937,6 +2939,13 @@ func (x *Info) GetLosses() []*Loss {
 func (x *Info) GetSandboxes() int32 {
 	if x != nil {
 		return x.Sandboxes
+	}
+	return 0
+}
+
+func (x *Info) GetMaxOutputRate() int64 {
+	if x != nil {
+		return x.MaxOutputRate
 	}
 	return 0
 }
@@ -3259,12 +3268,13 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x10\n" +
-	"\x0eGetInfoRequest\"\x80\x01\n" +
+	"\x0eGetInfoRequest\"\xa8\x01\n" +
 	"\x04Info\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
 	"\x06kernel\x18\x02 \x01(\tR\x06kernel\x12(\n" +
 	"\x06losses\x18\x03 \x03(\v2\x10.sandbox.v1.LossR\x06losses\x12\x1c\n" +
-	"\tsandboxes\x18\x04 \x01(\x05R\tsandboxes*\x9d\x01\n" +
+	"\tsandboxes\x18\x04 \x01(\x05R\tsandboxes\x12&\n" +
+	"\x0fmax_output_rate\x18d \x01(\x03R\rmaxOutputRate*\x9d\x01\n" +
 	"\rSandboxStatus\x12\x1e\n" +
 	"\x1aSANDBOX_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16SANDBOX_STATUS_PENDING\x10\x01\x12\x1a\n" +

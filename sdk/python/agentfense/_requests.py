@@ -47,6 +47,7 @@ def limits_out(limits: t.ResourceLimits) -> common.ResourceLimits:
         cpu_shares=limits.cpu_shares,
         pids_limit=limits.pids_limit,
         disk_bytes=limits.disk_bytes,
+        output_rate=limits.output_rate,
     )
     longest = _wire.seconds(limits.timeout, "ResourceLimits.timeout")
     if longest is not None:

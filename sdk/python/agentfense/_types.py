@@ -96,6 +96,10 @@ class ResourceLimits:
     timeout: Union[int, float, timedelta, None] = None
     # Bytes that the delta may hold.
     disk_bytes: Optional[int] = None
+    # Bytes per second that all commands together may write to their standard
+    # output, standard error and terminals, on average; they wait where they
+    # write faster. At least 65_536, at most ServerInfo.max_output_rate.
+    output_rate: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -369,6 +373,8 @@ class ServerInfo:
     losses: List[Loss] = field(default_factory=list)
     # Sandboxes of the caller.
     sandboxes: int = 0
+    # Bytes per second that any sandbox's commands may write; 0: no limit.
+    max_output_rate: int = 0
 
 
 Command = Union[str, Sequence[Union[str, bytes]]]

@@ -169,6 +169,7 @@ def _limits_in(message: sb.Sandbox) -> Optional[t.ResourceLimits]:
         r.pids_limit or None,
         timeout=r.timeout.ToNanoseconds() / 1e9 if r.HasField("timeout") else None,
         disk_bytes=r.disk_bytes or None,
+        output_rate=r.output_rate or None,
     )
 
 
@@ -316,4 +317,10 @@ def commit_result(message: sb.CommitResponse) -> t.CommitResult:
 
 
 def server_info(message: sb.Info) -> t.ServerInfo:
-    return t.ServerInfo(message.version, message.kernel, _losses(message.losses), message.sandboxes)
+    return t.ServerInfo(
+        message.version,
+        message.kernel,
+        _losses(message.losses),
+        message.sandboxes,
+        message.max_output_rate,
+    )

@@ -74,6 +74,27 @@ def test_disk_bytes(local):
     assert sandbox.run("rm -f big; echo x > small && cat small").stdout == "x\n"
 
 
+def test_output_rate(api, local):
+    rate = 1 << 20
+    sandbox = local(resources=ResourceLimits(output_rate=rate))
+    assert sandbox.info.resources.output_rate == rate
+    began = time.monotonic()
+    result = sandbox.run("head -c 2097152 /dev/zero")
+    # One MiB passes at once; what is in the pipe at the end waits for nothing.
+    assert time.monotonic() - began >= (2097152 - (1 << 20) - (128 << 10)) / rate
+    assert len(result.stdout_bytes) == 2097152
+    fork = sandbox.fork()
+    try:
+        assert fork.info.resources.output_rate == rate
+    finally:
+        fork.destroy()
+    with api.client() as client:
+        most = client.server_info().max_output_rate
+    for impossible in (-1, 65_535, most + 1):
+        with pytest.raises(agentfense.InvalidConfigurationError, match="output_rate"):
+            local(resources=ResourceLimits(output_rate=impossible))
+
+
 def test_losses_are_named_and_accepted(api, local):
     with api.client() as client:
         losses = [loss.name for loss in client.server_info().losses]

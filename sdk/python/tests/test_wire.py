@@ -80,7 +80,7 @@ def test_create_request_says_manual_and_names_presets():
 
 
 def test_limits_survive_the_wire():
-    limits = ResourceLimits(1, 2, 3, 4, timeout=1.5, disk_bytes=6)
+    limits = ResourceLimits(1, 2, 3, 4, timeout=1.5, disk_bytes=6, output_rate=7)
     message = sb.Sandbox(resources=_requests.limits_out(limits))
     assert _wire.sandbox_info(message).resources == limits
     with pytest.raises(ValueError, match="ResourceLimits.timeout"):

@@ -46,20 +46,22 @@ class PermissionRule(_message.Message):
     def __init__(self, pattern: _Optional[str] = ..., type: _Optional[_Union[PatternType, str]] = ..., permission: _Optional[_Union[Permission, str]] = ..., priority: _Optional[int] = ..., preset: _Optional[str] = ...) -> None: ...
 
 class ResourceLimits(_message.Message):
-    __slots__ = ["cpu_quota", "cpu_shares", "disk_bytes", "memory_bytes", "pids_limit", "timeout"]
+    __slots__ = ["cpu_quota", "cpu_shares", "disk_bytes", "memory_bytes", "output_rate", "pids_limit", "timeout"]
     CPU_QUOTA_FIELD_NUMBER: _ClassVar[int]
     CPU_SHARES_FIELD_NUMBER: _ClassVar[int]
     DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_RATE_FIELD_NUMBER: _ClassVar[int]
     PIDS_LIMIT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     cpu_quota: int
     cpu_shares: int
     disk_bytes: int
     memory_bytes: int
+    output_rate: int
     pids_limit: int
     timeout: _duration_pb2.Duration
-    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_shares: _Optional[int] = ..., pids_limit: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, memory_bytes: _Optional[int] = ..., cpu_quota: _Optional[int] = ..., cpu_shares: _Optional[int] = ..., pids_limit: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., output_rate: _Optional[int] = ...) -> None: ...
 
 class RuleRef(_message.Message):
     __slots__ = ["index", "pattern", "permission", "preset", "priority"]

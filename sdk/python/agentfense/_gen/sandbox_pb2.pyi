@@ -319,16 +319,18 @@ class GetSessionRequest(_message.Message):
     def __init__(self, session_id: _Optional[str] = ...) -> None: ...
 
 class Info(_message.Message):
-    __slots__ = ["kernel", "losses", "sandboxes", "version"]
+    __slots__ = ["kernel", "losses", "max_output_rate", "sandboxes", "version"]
     KERNEL_FIELD_NUMBER: _ClassVar[int]
     LOSSES_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_RATE_FIELD_NUMBER: _ClassVar[int]
     SANDBOXES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     kernel: str
     losses: _containers.RepeatedCompositeFieldContainer[Loss]
+    max_output_rate: int
     sandboxes: int
     version: str
-    def __init__(self, version: _Optional[str] = ..., kernel: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., sandboxes: _Optional[int] = ...) -> None: ...
+    def __init__(self, version: _Optional[str] = ..., kernel: _Optional[str] = ..., losses: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ..., sandboxes: _Optional[int] = ..., max_output_rate: _Optional[int] = ...) -> None: ...
 
 class ListSandboxFilesRequest(_message.Message):
     __slots__ = ["path", "recursive", "sandbox_id"]
