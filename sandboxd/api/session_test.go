@@ -22,6 +22,9 @@ import (
 // OOMKills is what no test of this package needs.
 func (*hostProcess) OOMKills() uint64 { return 0 }
 
+// Began is another.
+func (*hostProcess) Began() {}
+
 // Interrupt is what a worker does, for the children of the process.
 func (p *hostProcess) Interrupt(_ context.Context, i runtime.Interruption) error {
 	if err := syscall.Kill(p.PID(), i.Signal); err != nil {

@@ -7,15 +7,15 @@
 //
 // Groups lie at /agentfense/NAME/ID in each hierarchy that is used. Only the
 // controllers that a sandbox's limits need are used for it, and that of cpu, so
-// that a sandbox with many processes takes no more time than one with few.
+// that a sandbox with many processes takes no more time than one with few, and
+// one that is always busy goes last; see [Tree.Run].
 package cgroup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/agentfense/agentfense/sandboxd/runtime"
@@ -59,13 +59,30 @@ type Group interface {
 	Tasks() []*os.File
 	// OOMKills is how many processes the memory limit has killed.
 	OOMKills() (uint64, error)
+	// Began says that a command begins in the group. One that was asked for
+	// something lately does not yield; see [Tree.Run].
+	Began()
 	// Delete closes the files and removes the group, whose processes have ended.
+	Delete() error
+}
+
+// bounds is a [Group] that does not know of the others.
+type bounds interface {
+	Dir() *os.File
+	Tasks() []*os.File
+	OOMKills() (uint64, error)
 	Delete() error
 }
 
 // driver is one version of the kernel's interface.
 type driver interface {
-	create(path string, l runtime.Limits) (Group, error)
+	// create makes a group; shares of zero are the normal ones.
+	create(path string, l runtime.Limits) (bounds, error)
+	// cpu is how a group of so many shares uses the CPUs; nil: nothing bounds
+	// that.
+	cpu(path string, shares int64) *cpu
+	// all is cpu of the groups' parent.
+	all() *cpu
 	// list returns the names of the groups directly below path.
 	list(path string) ([]string, error)
 	// kill ends the processes of a group that this process did not make, and
@@ -76,8 +93,9 @@ type driver interface {
 
 // Tree is the groups of one daemon.
 type Tree struct {
-	path   string
-	driver driver
+	path    string
+	driver  driver
+	yielder yielder
 }
 
 // Open returns the tree called name, which no other daemon may use.
@@ -86,17 +104,40 @@ func Open(name string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{path: "/" + parent + "/" + name, driver: d}, nil
+	t := &Tree{path: "/" + parent + "/" + name, driver: d}
+	t.yielder = yielder{machine: procStat{}, all: d.all(), members: map[*member]struct{}{}}
+	return t, nil
 }
 
 // New makes a group for the sandbox id. Limits that are zero are not set, pids
 // included: that a sandbox has one is the runtime's business.
 func (t *Tree) New(id string, l runtime.Limits) (Group, error) {
-	g, err := t.driver.create(t.path+"/"+id, l)
+	path, shares := t.path+"/"+id, l.CPUShares
+	if shares == 0 {
+		shares = normalShares
+	}
+	g, err := t.driver.create(path, l)
+	if err == nil && t.yielder.all != nil {
+		if err = t.yielder.all.weigh(); err != nil { // it may be new: the last daemon that ends removes it
+			err = errors.Join(err, g.Delete())
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot make cgroup of %s: %w", id, err)
 	}
-	return g, nil
+	return t.yielder.add(g, t.driver.cpu(path, shares)), nil
+}
+
+// Run lets groups that keep the CPUs busy go last where CPUs are short, until
+// ctx ends: behind groups that do not, or in which something has just begun.
+// While the machine has not much else to do, all groups together go behind the
+// rest of it, which is the daemon and its clients. Without Run, or after an
+// error, each group has its share at all times.
+func (t *Tree) Run(ctx context.Context) error {
+	if t.yielder.all == nil {
+		return &MissingError{Controller: "cpu"}
+	}
+	return t.yielder.run(ctx)
 }
 
 // Sweep ends what a predecessor of the same name left: every process in its
@@ -122,12 +163,6 @@ func (t *Tree) Close() error {
 	}
 	_ = t.driver.remove("/" + parent) // in use while another daemon runs
 	return nil
-}
-
-// setParent gives a file of the groups' parent a value. The parent may be new:
-// the last daemon that ends removes it.
-func setParent(hierarchy, name string, value int) error {
-	return os.WriteFile(filepath.Join(hierarchy, parent, name), strconv.AppendInt(nil, int64(value), 10), 0)
 }
 
 // retry calls f until it succeeds, for a while: the kernel lets go of a group a

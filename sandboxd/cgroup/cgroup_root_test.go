@@ -93,7 +93,13 @@ func TestAllSandboxesTogetherWeighLessThanTheDaemon(t *testing.T) {
 // enter starts a process in the group.
 func enter(t *testing.T, g Group) *exec.Cmd {
 	t.Helper()
-	c := exec.Command("sh", "-c", "for fd in 3 4 5; do echo 0 >&$fd; done 2>/dev/null; echo; exec sleep 60")
+	return enterWith(t, g, "exec sleep 60")
+}
+
+// enterWith starts a shell command there.
+func enterWith(t *testing.T, g Group, command string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command("sh", "-c", "for fd in 3 4 5 6; do echo 0 >&$fd; done 2>/dev/null; echo; "+command)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/containerd/cgroups/v3/cgroup1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -37,9 +39,34 @@ func newV1() (*v1, error) {
 			if have.Has(string(s.Name())) { // the library looks for a directory only
 				d.mounted = append(d.mounted, s)
 			}
+		case cgroup1.Cpuacct:
+			if have.Has(string(cgroup1.Cpu)) && isApart(cgroup1.Cpuacct, cgroup1.Cpu) {
+				d.mounted = append(d.mounted, s)
+			}
 		}
 	}
 	return d, nil
+}
+
+// isApart reports whether a hierarchy is mounted that is not another's.
+func isApart(name, from cgroup1.Name) bool {
+	if unix.Access(filepath.Join(host.CgroupRoot, string(name), string(name)+".usage"), unix.F_OK) != nil {
+		return false
+	}
+	one, err := os.Stat(filepath.Join(host.CgroupRoot, string(name)))
+	other, errOther := os.Stat(filepath.Join(host.CgroupRoot, string(from)))
+	return err == nil && errOther == nil && !os.SameFile(one, other)
+}
+
+func (d *v1) cpu(path string, shares int64) *cpu {
+	if d.only(cgroup1.Cpu) == nil {
+		return nil
+	}
+	return &cpu{
+		// Also where cpu and cpuacct are one hierarchy.
+		usage: filepath.Join(host.CgroupRoot, "cpuacct", path, "cpuacct.usage"), unit: time.Nanosecond,
+		dir: filepath.Join(host.CgroupRoot, "cpu", path), file: "cpu.shares", weight: shares,
+	}
 }
 
 func (d *v1) only(names ...cgroup1.Name) []cgroup1.Subsystem {
@@ -56,11 +83,16 @@ func with(s []cgroup1.Subsystem) cgroup1.InitOpts {
 	return cgroup1.WithHierarchy(func() ([]cgroup1.Subsystem, error) { return s, nil })
 }
 
-func (d *v1) create(path string, l runtime.Limits) (Group, error) {
+func (d *v1) all() *cpu { return d.cpu("/"+parent, parentShares) }
+
+func (d *v1) create(path string, l runtime.Limits) (bounds, error) {
 	if l.CPUShares == 0 && d.only(cgroup1.Cpu) != nil {
 		l.CPUShares = normalShares
 	}
 	res, needed := resourcesV1(l)
+	if slices.Contains(needed, cgroup1.Cpu) && d.only(cgroup1.Cpuacct) != nil {
+		needed = append(needed, cgroup1.Cpuacct)
+	}
 	subsystems := d.only(needed...)
 	for _, name := range needed {
 		if d.only(name) == nil {
@@ -76,11 +108,6 @@ func (d *v1) create(path string, l runtime.Limits) (Group, error) {
 		return nil, err
 	}
 	g := &groupV1{c: c, memory: l.Memory > 0}
-	if slices.Contains(needed, cgroup1.Cpu) {
-		if err := setParent(host.CgroupRoot+"/cpu", "cpu.shares", parentShares); err != nil {
-			return nil, errors.Join(err, g.Delete())
-		}
-	}
 	for _, name := range needed {
 		f, err := os.OpenFile(host.CgroupRoot+"/"+string(name)+path+"/tasks", os.O_WRONLY, 0)
 		if err != nil {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/containerd/cgroups/v3/cgroup2"
 
@@ -30,7 +32,7 @@ func (d *v2) require(names ...string) error {
 	return nil
 }
 
-func (d *v2) create(path string, l runtime.Limits) (Group, error) {
+func (d *v2) create(path string, l runtime.Limits) (bounds, error) {
 	if l.CPUShares == 0 && slices.Contains(d.controllers, "cpu") {
 		l.CPUShares = normalShares
 	}
@@ -41,11 +43,6 @@ func (d *v2) create(path string, l runtime.Limits) (Group, error) {
 	m, err := cgroup2.NewManager(host.CgroupRoot, path, res)
 	if err != nil {
 		return nil, err
-	}
-	if res.CPU != nil {
-		if err := setParent(host.CgroupRoot, "cpu.weight", parentWeight); err != nil {
-			return nil, errors.Join(err, m.Delete())
-		}
 	}
 	dir, err := os.Open(host.CgroupRoot + path)
 	if err != nil {
@@ -82,6 +79,25 @@ func resourcesV2(l runtime.Limits) *cgroup2.Resources {
 func weightOf(shares int64) uint64 {
 	shares = min(max(shares, 2), 262144)
 	return uint64(1 + (shares-2)*9999/262142)
+}
+
+func (d *v2) cpu(path string, shares int64) *cpu {
+	if !slices.Contains(d.controllers, "cpu") {
+		return nil
+	}
+	dir := filepath.Join(host.CgroupRoot, path)
+	return &cpu{
+		usage: filepath.Join(dir, "cpu.stat"), prefix: "usage_usec ", unit: time.Microsecond,
+		dir: dir, file: "cpu.weight", weight: int64(weightOf(shares)),
+	}
+}
+
+func (d *v2) all() *cpu {
+	c := d.cpu("/"+parent, normalShares)
+	if c != nil {
+		c.weight = parentWeight
+	}
+	return c
 }
 
 func (d *v2) list(path string) ([]string, error) {

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/agentfense/agentfense/policy"
@@ -98,13 +99,11 @@ func Run(ctx context.Context, opt Options) (err error) {
 	if err := d.open(); err != nil {
 		return err
 	}
-	collecting, stopCollecting := context.WithCancel(ctx)
-	collected := make(chan struct{})
-	go func() {
-		defer close(collected)
-		d.collect(collecting)
-	}()
-	defer func() { stopCollecting(); <-collected }()
+	background, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { d.collect(background) })
+	running.Go(func() { d.balance(background) })
+	defer func() { stop(); running.Wait() }()
 
 	served := make(chan error, 1)
 	go func() { served <- d.server.Serve(d.socket.listener) }()
@@ -307,6 +306,13 @@ func (d *daemon) collect(ctx context.Context) {
 			continue
 		}
 		d.opt.Log.Info("collected unused content", "result", result)
+	}
+}
+
+// balance lets busy sandboxes go last, until ctx ends.
+func (d *daemon) balance(ctx context.Context) {
+	if err := d.cgroups.Run(ctx); err != nil {
+		d.opt.Log.Warn("busy sandboxes do not go last: others wait longer beside them", "error", err)
 	}
 }
 

@@ -156,6 +156,8 @@ type Interrupter interface {
 	// OOMKills counts how often the memory limit has killed a process of the
 	// sandbox; 0 where that is not known.
 	OOMKills() uint64
+	// Began says that it has been asked for something.
+	Began()
 	// Interrupt does what i says and returns when it is done, or the command
 	// has ended.
 	Interrupt(ctx context.Context, i Interruption) error

@@ -69,7 +69,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	sh.attach(sink, cancel)
 	began, start := bootTime(), time.Now()
 	mark := sh.last.mark
-	sh.kills = sh.oomKills()
+	sh.begin()
 	denials := s.run.Record()
 	defer denials()
 	sh.seq++

@@ -244,6 +244,14 @@ func (sh *shell) hunt(ctx context.Context, in runtime.Interrupter, what runtime.
 	}
 }
 
+// begin notes that a new command begins.
+func (sh *shell) begin() {
+	sh.kills = sh.oomKills()
+	if in, ok := sh.proc.(runtime.Interrupter); ok {
+		in.Began()
+	}
+}
+
 // oomKills counts what the memory limit has killed in the sandbox.
 func (sh *shell) oomKills() uint64 {
 	if in, ok := sh.proc.(runtime.Interrupter); ok {

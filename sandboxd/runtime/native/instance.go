@@ -188,6 +188,7 @@ func (i *Instance) begin(c call, message func(id uint32) worker.Message, files .
 	id := i.lastID
 	i.calls[id] = c
 	i.mu.Unlock()
+	i.group.Began()
 	if err := i.link.send(message(id), files...); err != nil {
 		i.end(err)
 		return 0, runtime.ErrEnded

@@ -265,6 +265,9 @@ func (p *Process) Kill() error {
 	return err
 }
 
+// Began says so to the sandbox's group.
+func (p *Process) Began() { p.instance.group.Began() }
+
 // OOMKills counts the kills of the whole sandbox.
 func (p *Process) OOMKills() uint64 {
 	kills, _ := p.instance.group.OOMKills() // without it an OOM is only not reported

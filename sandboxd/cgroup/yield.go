@@ -1,0 +1,244 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// ErrNoIdleGroups means that the kernel, older than Linux 5.15, cannot let a
+// group go last.
+var ErrNoIdleGroups = errors.New("busy sandboxes go before idle ones: the kernel has no cpu.idle")
+
+const (
+	// round is the time over which use is measured, if measuring takes next to
+	// nothing: it may take one part in roundCost.
+	round     = 100 * time.Millisecond
+	roundCost = 50
+)
+
+// yielder lets what keeps the CPUs busy go last where they are short: groups
+// behind other groups, and all of them behind the rest of the machine. What
+// goes last runs whenever a CPU has nothing else to do.
+type yielder struct {
+	machine machine
+	all     *cpu // of every daemon's sandboxes
+
+	mu      sync.Mutex
+	members map[*member]struct{}
+}
+
+// machine measures the whole of it.
+type machine interface {
+	// busy is how long CPUs have been so, added up, and how many there are.
+	busy() (time.Duration, int, error)
+}
+
+// member is one group.
+type member struct {
+	bounds
+	cpu   *cpu // nil: not bounded, and never yields
+	leave func()
+
+	began   atomic.Bool   // a command, since the last round
+	used    time.Duration // by then; -1: not known
+	yields  bool
+	removed bool // under the yielder's lock
+}
+
+// Began notes that a command begins: what has just been asked for something
+// does not go last.
+func (m *member) Began() { m.began.Store(true) }
+
+func (m *member) Delete() error {
+	m.leave()
+	return m.bounds.Delete()
+}
+
+func (y *yielder) add(g bounds, c *cpu) *member {
+	m := &member{bounds: g, cpu: c, used: -1}
+	m.leave = func() {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		m.removed = true
+		delete(y.members, m)
+	}
+	if c != nil {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		y.members[m] = struct{}{}
+	}
+	return m
+}
+
+// now returns the groups that there are.
+func (y *yielder) now() []*member {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return slices.Collect(maps.Keys(y.members))
+}
+
+// run works until ctx ends.
+func (y *yielder) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, y.relax(), y.all.setIdle(false)) }()
+	var last sample
+	for pause := round; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		began := time.Now()
+		if last, err = y.round(last, began); err != nil {
+			return err
+		}
+		pause = max(round, roundCost*time.Since(began))
+	}
+}
+
+// sample is what a round measured. The zero value is none.
+type sample struct {
+	at         time.Time
+	busy, ours time.Duration
+	crowded    bool // and so ours, and the groups, were measured
+}
+
+// round measures what has been used since last, and acts.
+func (y *yielder) round(last sample, now time.Time) (sample, error) {
+	busy, cpus, err := y.machine.busy()
+	if err != nil {
+		return sample{}, err
+	}
+	next := sample{at: now, busy: busy}
+	took := now.Sub(last.at)
+	if last.at.IsZero() || !crowded(busy-last.busy, took, cpus) {
+		if last.crowded {
+			return next, errors.Join(y.relax(), y.all.setIdle(false))
+		}
+		return next, nil
+	}
+	if next.ours, err = y.all.used(); err != nil {
+		if gone(err) { // there is no sandbox
+			return next, nil
+		}
+		return sample{}, err
+	}
+	if !y.all.canIdle() {
+		return sample{}, ErrNoIdleGroups
+	}
+	next.crowded = true
+	members, loads, err := y.measure()
+	if err != nil || !last.crowded {
+		return next, err
+	}
+	rest := (busy - last.busy) - (next.ours - last.ours)
+	if err := y.all.setIdle(haveRoom(rest, took, cpus)); err != nil {
+		return sample{}, err
+	}
+	for n, yields := range whoYields(loads, took) {
+		if err := y.yield(members[n], yields); err != nil {
+			return sample{}, err
+		}
+	}
+	return next, nil
+}
+
+// measure returns what groups have used since they were measured last. What
+// was not measured before has used nothing.
+func (y *yielder) measure() ([]*member, []load, error) {
+	members := y.now()
+	loads := make([]load, len(members))
+	for n, m := range members {
+		loads[n] = load{began: m.began.Swap(false), weight: m.cpu.weight}
+		used, err := m.cpu.used()
+		if gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if m.used >= 0 {
+			loads[n].used = used - m.used
+		}
+		m.used = used
+	}
+	return members, loads, nil
+}
+
+// relax lets no group yield any more, and forgets what was measured.
+func (y *yielder) relax() error {
+	var errs []error
+	for _, m := range y.now() {
+		m.used = -1
+		errs = append(errs, y.yield(m, false))
+	}
+	return errors.Join(errs...)
+}
+
+// yield makes a group go last, or not.
+func (y *yielder) yield(m *member, on bool) error {
+	if m.yields == on {
+		return nil
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if m.removed { // its path may be another's by now
+		return nil
+	}
+	m.yields = on
+	return m.cpu.setIdle(on)
+}
+
+// crowded says whether CPUs are busy enough for somebody to wait for one, long
+// before all of them are: what wakes up may be put where another runs.
+func crowded(busy, took time.Duration, cpus int) bool {
+	return busy > took*time.Duration(cpus)/4
+}
+
+// haveRoom says whether the machine, its sandboxes aside, leaves enough CPU
+// for them to go last.
+func haveRoom(rest, took time.Duration, cpus int) bool {
+	return rest < took*time.Duration(cpus)*3/4
+}
+
+// load is what a group used in a round.
+type load struct {
+	used   time.Duration
+	began  bool // a command, in it
+	weight int64
+}
+
+// whoYields says which groups go last: those that use CPU with no command just
+// begun in them, and those that use much of it all the same. Weights count for
+// nothing among what goes last, so nobody does where they differ.
+func whoYields(loads []load, took time.Duration) []bool {
+	yields := make([]bool, len(loads))
+	var most time.Duration
+	for _, l := range loads {
+		most = max(most, l.used)
+	}
+	var weight int64
+	for n, l := range loads {
+		busy := l.used >= took/16 && !l.began
+		greedy := l.used >= took*3/4 && l.used > most/2
+		if !busy && !greedy {
+			continue
+		}
+		if weight != 0 && l.weight != weight {
+			return make([]bool, len(loads))
+		}
+		weight, yields[n] = l.weight, true
+	}
+	return yields
+}
+
+// gone says that a group has been removed.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+}
