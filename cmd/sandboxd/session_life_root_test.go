@@ -80,7 +80,7 @@ func TestSessionRequest(t *testing.T) {
 	b := newBox(t)
 	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(map[string]string{"src/a": "a"}), Permissions: reading()})
 	s := b.session(t, &sandboxv1.CreateSessionRequest{SandboxId: sb, Workdir: "src", Env: map[string]string{"A": "it's\n1", "HOME": "/x"}, RequestId: "once"})
-	s.check(want{command: `pwd; echo "$A|$HOME|$USER"; echo $0 $$ $-`, stdout: fmt.Sprintf("/workspace/src\nit's\n1|/x|agent\n/bin/bash %d hBs\n", s.info().GetPid())})
+	s.check(want{command: `pwd; echo "$A|$HOME|$USER"; echo $0 $$ $-`, stdout: fmt.Sprintf("/workspace/src\nit's\n1|/x|agent\n/bin/bash %d hBc\n", s.info().GetPid())})
 	if info := s.info(); info.GetShell() != "/bin/bash" || info.GetSandboxId() != sb || info.GetIdleTimeout().AsDuration() != time.Hour || info.GetCreatedAt() == nil {
 		t.Errorf("session is %v", info)
 	}

@@ -163,6 +163,15 @@ var sessionSteps = map[string][]want{
 		{command: "nosuchprogram", stderr: "not found", code: 127},
 		{command: "cd /nosuchdir || echo no", stdout: "no\n", stderr: "nosuchdir"},
 	},
+	"any bytes are a command's": {
+		{command: "echo 'gr\u00fc\u00dfe \u4f60\u597d' \\\\ \"it's\"", stdout: "gr\u00fc\u00dfe \u4f60\u597d \\ it's\n"},
+		{command: "printf %s 'a\x01b\x7fc'; (exit 3)", stdout: "a\x01b\x7fc", code: 3},
+		{command: "echo \u4f60 $?", stdout: "\u4f60 3\n"},
+	},
+	"standard input can be copied": {
+		{command: "exec 3<&0; cat <&3; { cat; } 4<&0; echo on", stdout: "on\n"},
+		{command: "cat 4<&0 <&3; exec 3<&-; echo on", stdout: "on\n"},
+	},
 	"a program that a signal ends": {
 		{command: "sh -c 'kill -9 $$'", stderr: "Killed", code: 137},
 		{command: "echo on", stdout: "on\n"},
@@ -206,6 +215,31 @@ var bashSteps = map[string][]want{
 	},
 	"a trap for ERR sees one error": {
 		{command: "trap 'echo err' ERR; false", stdout: "err\n", code: 1},
+	},
+	"break and continue leave no loop of ours": {
+		{command: "X=kept; break"},
+		{command: "echo $X; continue 2", stdout: "kept\n"},
+		{command: "for i in 1 2 3; do break 9; done"},
+		{command: "echo $X", stdout: "kept\n"},
+		{command: "f() { break 2>/dev/null; echo f; }; while f; do continue 7; done", stdout: "f\n"},
+	},
+	"what ends a shell has the code that it has in scripts": {
+		{command: "set -u; nosuchcommand; echo $NOPE", stderr: "NOPE", code: 1},
+		{command: "set -eu; nosuchcommand", stderr: "not found", code: 127},
+		{command: "true || echo; echo ${NOPE?}", stderr: "NOPE", code: 1},
+		{command: "false || exec nosuchcommand", stderr: "not found", code: 127},
+	},
+	"a timeout of reads is the commands'": {
+		{command: "TMOUT=0.001; sleep 0.1 & wait"},
+		{command: "read x < <(sleep 9); echo $?", stdout: "142\n"},
+		{command: "readonly TMOUT; sleep 0.01"},
+		{command: "echo on", stdout: "on\n"},
+	},
+	"a command stays nowhere": {
+		{command: "set -a; X=1 # " + strings.Repeat("long ", 60_000)},
+		{command: "env | grep -c long; set | grep -c 'long  *long'", stdout: "0\n0\n", code: 1},
+		{command: "set -eu; echo $NOPE", stderr: "NOPE", code: 1},
+		{command: "echo $X; set +e; set | grep -c 'long  *long'", stdout: "1\n0\n", code: 1},
 	},
 	"readonly variables and exported functions survive": {
 		{command: "readonly R=1; declare -ix N=5; e() { echo e; }; export -f e; set -u; echo $NOPE", stderr: "NOPE", code: 1},

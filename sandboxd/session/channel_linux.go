@@ -23,6 +23,8 @@ const (
 	// reportMark may stand before a report. Unlike an end of line it does not
 	// make the shell write twice.
 	reportMark = '\x1e'
+	// maxKept is how many bytes of memory a channel keeps.
+	maxKept = 64 << 10
 	// maxNoise is how many bytes may come between reports that are none.
 	maxNoise = 1 << 20
 )
@@ -32,14 +34,24 @@ type channel struct {
 	conn *os.File
 	key  string
 	buf  []byte
+	// marks are the newest two that the shell has sent, the newest last.
+	marks [2]mark
+}
+
+// mark is the last process id given out when a command had ended, or so the
+// shell says.
+type mark struct {
+	seq uint32
+	pid uint32
 }
 
 // report is what a shell says when a command has ended.
 type report struct {
 	seq   uint32
 	code  int
-	mark  uint32 // the last process id given out, or so the shell says
 	flags string
+	// mark is all that it says if it is not nil.
+	mark *mark
 	// revived says that the shell executes itself anew; state is to be given
 	// back to it.
 	revived bool
@@ -111,20 +123,59 @@ func (c *channel) next(seq uint32) (report, error) {
 		if noise += len(text) + 1; noise > maxNoise {
 			return report{}, errProtocol
 		}
-		// What was written before it is noise, even without an end of line.
-		text = text[strings.LastIndexByte(text, reportMark)+1:]
-		rest, ok := strings.CutPrefix(text, c.key+" ")
+		text, ok := c.reported(text)
 		if !ok {
 			continue
 		}
-		r, err := parseReport(rest)
-		if err == nil && r.revived {
+		r, err := parseReport(text)
+		switch {
+		case err == nil && r.revived:
 			r.state, err = c.state()
-		}
-		if err != nil || r.revived || r.seq == seq {
+			return r, err
+		case err == nil && r.mark != nil:
+			c.note(*r.mark)
+		case err != nil || r.seq == seq:
 			return r, err
 		}
 	}
+}
+
+// reported returns what a line reports. What was written before that is noise,
+// even without an end of line.
+func (c *channel) reported(line string) (string, bool) {
+	return strings.CutPrefix(line[strings.LastIndexByte(line, reportMark)+1:], c.key+" ")
+}
+
+// note keeps a mark.
+func (c *channel) note(m mark) {
+	if m.seq != c.marks[1].seq {
+		c.marks[0] = c.marks[1]
+	}
+	c.marks[1] = m
+}
+
+// markBefore returns the last process id that was given out before the command
+// seq, which the shell has begun.
+func (c *channel) markBefore(seq uint32) uint32 {
+	// What the shell has written since is only looked at: next will take it.
+	if conn, err := c.conn.SyscallConn(); err == nil && len(c.buf) < chunk {
+		_ = conn.Control(func(fd uintptr) {
+			var chunk [4 << 10]byte
+			if n, err := unix.Read(int(fd), chunk[:]); err == nil {
+				c.buf = append(c.buf, chunk[:n]...)
+			}
+		})
+	}
+	for line := range strings.Lines(string(c.buf)) {
+		text, ok := c.reported(strings.TrimSuffix(line, "\n"))
+		if r, err := parseReport(text); ok && err == nil && r.mark != nil && strings.HasSuffix(line, "\n") {
+			c.note(*r.mark)
+		}
+	}
+	if c.marks[1].seq == seq {
+		return c.marks[0].pid
+	}
+	return c.marks[1].pid
 }
 
 // state returns the lines up to the one that ends a shell's state.
@@ -150,8 +201,11 @@ func (c *channel) line(most int) (string, error) {
 	seen := 0
 	for {
 		if i := bytes.IndexByte(c.buf[seen:], '\n'); i >= 0 {
-			text := string(c.buf[:seen+i])
-			c.buf = append(c.buf[:0], c.buf[seen+i+1:]...)
+			text, left := string(c.buf[:seen+i]), c.buf[seen+i+1:]
+			if cap(c.buf) > maxKept && len(left) < maxKept {
+				c.buf = nil // it was for a state
+			}
+			c.buf = append(c.buf[:0], left...)
 			return text, nil
 		}
 		if seen = len(c.buf); seen > most {
@@ -166,7 +220,7 @@ func (c *channel) line(most int) (string, error) {
 	}
 }
 
-// parseReport reads "d SEQ CODE MARK FLAGS" or "r CODE".
+// parseReport reads "d SEQ CODE FLAGS", "m SEQ MARK" or "r CODE".
 func parseReport(text string) (r report, err error) {
 	fields := strings.Fields(text)
 	number := func(i, bits int) uint64 {
@@ -182,10 +236,12 @@ func parseReport(text string) (r report, err error) {
 	}
 	switch {
 	case len(fields) > 0 && fields[0] == "d":
-		r.seq, r.code, r.mark = uint32(number(1, 32)), exitCode(number(2, 16)), uint32(number(3, 32))
-		if len(fields) > 4 {
-			r.flags = fields[4]
+		r.seq, r.code = uint32(number(1, 32)), exitCode(number(2, 16))
+		if len(fields) > 3 {
+			r.flags = fields[3]
 		}
+	case len(fields) > 0 && fields[0] == "m":
+		r.mark = &mark{uint32(number(1, 32)), uint32(number(2, 32))}
 	case len(fields) > 0 && fields[0] == "r":
 		r.code, r.revived = exitCode(number(1, 16)), true
 	default:

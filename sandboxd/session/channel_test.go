@@ -10,24 +10,25 @@ import (
 
 func TestReportsAreFoundAmongNoise(t *testing.T) {
 	const key = "k"
-	state := "a\nb\n"
+	state, large := "a\nb\n", strings.Repeat("x", 1<<20)+"\n"
 	for name, tt := range map[string]struct {
 		sent string
 		want report
 		err  error
 	}{
-		"a report":                   {"k d 7 3 99 hB\n", report{seq: 7, code: 3, mark: 99, flags: "hB"}, nil},
-		"no flags":                   {"k d 7 0 0 \n", report{seq: 7}, nil},
-		"an older one is skipped":    {"k d 6 1 1 h\nk d 7 2 3 h\n", report{seq: 7, code: 2, mark: 3, flags: "h"}, nil},
-		"noise before it":            {"x\n\nkk d 7 1 1\nk\nd 7 1 1\n\nk d 7 0 1 h\n", report{seq: 7, mark: 1, flags: "h"}, nil},
-		"a line without end before":  {"x\x1e\x1ek d 7 0 1 h\n", report{seq: 7, mark: 1, flags: "h"}, nil},
+		"a report":                   {"k d 7 3 hB\n", report{seq: 7, code: 3, flags: "hB"}, nil},
+		"no flags":                   {"k d 7 0 \n", report{seq: 7}, nil},
+		"an older one is skipped":    {"k d 6 1 h\nk m 6 9\nk d 7 2 h\n", report{seq: 7, code: 2, flags: "h"}, nil},
+		"noise before it":            {"x\n\nkk d 7 1\nk\nd 7 1\n\nk d 7 0 h\n", report{seq: 7, flags: "h"}, nil},
+		"a line without end before":  {"x\x1e\x1ek d 7 0 h\n", report{seq: 7, flags: "h"}, nil},
 		"a state":                    {"k r 4\na\nb\nk .\n", report{code: 4, revived: true, state: state}, nil},
-		"a number that is too large": {"k d 7 65536 1 h\n", report{}, errProtocol},
-		"a signal in ksh":            {"k d 7 265 1 h\n", report{seq: 7, code: 137, mark: 1, flags: "h"}, nil},
-		"a negative number":          {"k d 7 -1 1 h\n", report{}, errProtocol},
-		"a mark that is too large":   {"k d 7 1 4294967296 h\n", report{}, errProtocol},
+		"a large state":              {"k r 4\n" + large + "k .\n", report{code: 4, revived: true, state: large}, nil},
+		"a number that is too large": {"k d 7 65536 h\n", report{}, errProtocol},
+		"a signal in ksh":            {"k d 7 265 h\n", report{seq: 7, code: 137, flags: "h"}, nil},
+		"a negative number":          {"k d 7 -1 h\n", report{}, errProtocol},
+		"a mark that is too large":   {"k m 7 4294967296\n", report{}, errProtocol},
 		"a number missing":           {"k d 7\n", report{}, errProtocol},
-		"another word":               {"k x 7 1 1\n", report{}, errProtocol},
+		"another word":               {"k x 7 1\n", report{}, errProtocol},
 		"nothing":                    {"k \n", report{}, errProtocol},
 		"a line without end":         {strings.Repeat("x", maxLine+8<<10), report{}, errProtocol},
 		"noise without end":          {strings.Repeat("x\n", maxNoise), report{}, errProtocol},
@@ -50,12 +51,47 @@ func TestReportsAreFoundAmongNoise(t *testing.T) {
 			if !errors.Is(err, tt.err) || tt.err == nil && got != tt.want {
 				t.Errorf("next(7) = %.200v, %v, want %.200v, %v", got, err, tt.want, tt.err)
 			}
-			if len(c.buf) > maxState+64<<10 {
-				t.Errorf("%d bytes are kept", len(c.buf))
+			if len(c.buf) > maxState+64<<10 || err == nil && cap(c.buf) > maxKept {
+				t.Errorf("%d bytes are kept", cap(c.buf))
 			}
 			c.conn.Close()
 			<-written
 		})
+	}
+}
+
+// A mark comes with a report or later, and may be found before it is read.
+func TestMarks(t *testing.T) {
+	c, theirs, err := newChannel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.conn.Close()
+	defer theirs.Close()
+	c.key = "k"
+	for _, step := range []struct {
+		sent string
+		next uint32 // the report to read then; zero: none
+		seq  uint32
+		want uint32
+	}{
+		{"k m 1 10\nk d 1 0 h\n", 1, 2, 10},
+		{"k d 2 0 h\nk m 2 20\nk d 3 0 h\n", 3, 3, 20},
+		{"k m 3 30\nk m 4 4", 0, 4, 30},
+		{"0\n", 0, 4, 30},
+		{"k d 4 0 h\n", 4, 5, 40},
+	} {
+		if _, err := theirs.WriteString(step.sent); err != nil {
+			t.Fatal(err)
+		}
+		if step.next > 0 {
+			if r, err := c.next(step.next); err != nil || r.seq != step.next {
+				t.Errorf("next(%d) = %v, %v", step.next, r, err)
+			}
+		}
+		if got := c.markBefore(step.seq); got != step.want {
+			t.Errorf("after %q: markBefore(%d) = %d, want %d", step.sent, step.seq, got, step.want)
+		}
 	}
 }
 

@@ -68,7 +68,6 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	}()
 	sh.attach(sink, cancel)
 	began, start := bootTime(), time.Now()
-	mark := sh.last.mark
 	sh.begin()
 	denials := s.run.Record()
 	defer denials()
@@ -100,7 +99,7 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 		answers <- answer{status, sh.failed}
 	case ctx.Err() != nil:
 		sh.detach()
-		answers <- answer{err: s.giveUp(context.Cause(ctx), c.Timeout, began, mark)}
+		answers <- answer{err: s.giveUp(context.Cause(ctx), c.Timeout, began)}
 	default:
 		sh.detach()
 		s.end(err.Error())
@@ -128,9 +127,9 @@ func failure(ctx context.Context) error {
 }
 
 // giveUp interrupts the command, and ends the session where that does not work.
-func (s *Session) giveUp(cause error, timeout, began time.Duration, mark uint32) error {
+func (s *Session) giveUp(cause error, timeout, began time.Duration) error {
 	var closed string
-	if err := s.shell.interrupt(began, mark); err != nil {
+	if err := s.shell.interrupt(began); err != nil {
 		closed = "the shell could not be interrupted: " + err.Error()
 		if s.shell.hasExited() {
 			closed = s.shell.epitaph()

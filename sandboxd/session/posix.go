@@ -30,10 +30,12 @@ func (p posix) argv(shell string) []string {
 func (p posix) setup(key string, seq uint32) string { return posixSetup + p.probe(key, seq) }
 
 func (p posix) report(key, code string, seq uint32) string {
+	n := strconv.FormatUint(uint64(seq), 10)
 	return `{ __af_b= __af_p= __af_s=` + code + ` __af_f=$-${BASH_VERSION:+@}; set +xv; ` +
 		`IFS=' ' command read -r __af_m __af_m __af_m __af_m __af_m </proc/loadavg || __af_m=0; ` +
 		cmp.Or(p.echo, "command echo") + ` "
-` + key + ` d ` + strconv.FormatUint(uint64(seq), 10) + ` $__af_s $__af_m $__af_f" >&0; } 2>/dev/null` + "\n"
+` + key + ` m ` + n + ` $__af_m
+` + key + ` d ` + n + ` $__af_s $__af_f" >&0; } 2>/dev/null` + "\n"
 }
 
 func (p posix) command(key string, seq uint32, l line) string {

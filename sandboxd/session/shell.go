@@ -125,7 +125,7 @@ func (sh *shell) greet(ctx context.Context) error {
 	if _, ok := sh.dialect.(posix); ok && err == nil && isBash(r) {
 		sh.dialect = bash{}
 		sh.seq++
-		_, err = sh.tell(ctx, sh.dialect.setup(sh.channel.key, sh.seq))
+		_, err = sh.tell(ctx, bash{}.replace()+sh.dialect.setup(sh.channel.key, sh.seq))
 	}
 	switch {
 	case err == nil:
@@ -184,7 +184,7 @@ func (sh *shell) revive(ctx context.Context, r report) error {
 
 // interrupt makes the shell give up its command, and ends what that has
 // started. The shell is ready again unless there is an error.
-func (sh *shell) interrupt(began time.Duration, mark uint32) error {
+func (sh *shell) interrupt(began time.Duration) error {
 	if !sh.told { // it knows nothing of the command
 		return nil
 	}
@@ -202,7 +202,7 @@ func (sh *shell) interrupt(began time.Duration, mark uint32) error {
 		}
 		sh.channel.taken(ctx)
 	}
-	what := runtime.Interruption{Signal: interruptSignal, Since: began, Mark: mark}
+	what := runtime.Interruption{Signal: interruptSignal, Since: began, Mark: sh.channel.markBefore(sh.seq)}
 	if err := in.Interrupt(ctx, what); err != nil {
 		return err
 	}
