@@ -1,10 +1,11 @@
 """One server: calls with a deadline, failures as exceptions of this package."""
 
+import os
 from typing import Any, AsyncIterator, Dict, List, Optional, TypeVar
 
 import grpc
 
-from .. import _endpoint
+from .. import _endpoint, _fork
 from .._errors import ConnectionError, SandboxError
 from .._failure import About, never_sent, to_error
 from .._methods import Method
@@ -67,7 +68,8 @@ class AsyncConnection:
     ) -> Res:
         call = self._call("unary_unary", method)
         try:
-            answer: Res = await call(request, timeout=timeout or DEADLINE)
+            with _flavor.under_way(self._open().channel):
+                answer: Res = await call(request, timeout=timeout or DEADLINE)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         return answer
@@ -140,13 +142,17 @@ class AsyncConnection:
         return _flavor.Duplex(call, lambda failed: self.error(failed, about))
 
     async def _read(self, call: Any, about: About) -> _flavor.Stream[Any]:
-        try:
-            async for answer in call:
-                yield answer
-        except grpc.RpcError as e:
-            raise self.error(e, about) from None
-        finally:
-            call.cancel()
+        pid = os.getpid()
+        with _flavor.under_way(self._open().channel):
+            try:
+                async for answer in call:
+                    yield answer
+                    _fork.check(pid)
+            except grpc.RpcError as e:
+                raise self.error(e, about) from None
+            finally:
+                if pid == os.getpid():
+                    call.cancel()
 
     def _open(self) -> _Channel:
         if self._closed:
@@ -154,6 +160,7 @@ class AsyncConnection:
         owner = _flavor.owner()
         current = self._channel
         if current is None or current.owner != owner:
+            _fork.check_usable()
             if current is not None:
                 _inherited.append(current)
             current = _Channel(owner, _flavor.open_channel(self.endpoint.target, self.secure))

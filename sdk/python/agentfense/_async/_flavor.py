@@ -10,6 +10,7 @@ from typing import (
     AsyncIterator,
     Awaitable,
     Callable,
+    ContextManager,
     Coroutine,
     Generator,
     Generic,
@@ -51,6 +52,11 @@ def open_channel(target: str, secure: bool) -> Any:
     if secure:
         return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=OPTIONS)
     return grpc.aio.insecure_channel(target, options=OPTIONS)
+
+
+def under_way(channel: Any) -> ContextManager[None]:
+    """Nothing: a fork does not wait for an asyncio channel."""
+    return contextlib.nullcontext()
 
 
 async def ready(channel: Any, patience: float) -> None:

@@ -4,10 +4,22 @@ import contextlib
 import os
 import queue
 import threading
-from typing import Any, Callable, Generator, Generic, Iterator, List, Optional, Tuple, TypeVar
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Generator,
+    Generic,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    TypeVar,
+)
 
 import grpc
 
+from .. import _fork
 from .._channel import OPTIONS, SINGLE_THREADED
 
 Q = TypeVar("Q")
@@ -27,6 +39,11 @@ def open_channel(target: str, secure: bool) -> Any:
     if secure:
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
     return grpc.insecure_channel(target, options=options)
+
+
+def under_way(channel: Any) -> ContextManager[None]:
+    """Says that a call of the channel is under way."""
+    return _fork.call(channel)
 
 
 def ready(channel: Any, patience: float) -> None:
