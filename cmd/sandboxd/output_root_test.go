@@ -232,7 +232,7 @@ func TestAnOutputRateMustBePossible(t *testing.T) {
 	cb := b.codebase(nil)
 	for rate, want := range map[int64]string{
 		-1: "least possible, 65536", -1 << 63: "least possible, 65536", 1: "least possible, 65536", 65535: "least possible, 65536",
-		1000001: "ask for less", 1<<63 - 1: "ask for less",
+		1000001: "most possible, 1000000", 1<<63 - 1: "most possible, 1000000",
 	} {
 		_, err := b.CreateSandbox(ctxOf(t), &sandboxv1.CreateSandboxRequest{CodebaseId: cb, Resources: &sandboxv1.ResourceLimits{OutputRate: rate}})
 		if got := wantError(t, err, codes.InvalidArgument, "INVALID_FIELD").GetMetadata()["field"]; got != "resources.output_rate" || !strings.Contains(err.Error(), want) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -100,26 +101,27 @@ func confinementOf(req *sandboxv1.CreateSandboxRequest) (c sandbox.Confinement, 
 // limitsOf checks the limits of a request. A sandbox gets at most mostOutput bytes
 // of output per second; zero: there is no bound.
 func limitsOf(w *sandboxv1.ResourceLimits, mostOutput int64) (runtime.Limits, error) {
+	if mostOutput == 0 {
+		mostOutput = math.MaxInt64
+	}
 	for _, l := range []struct {
-		field      string
-		value, min int64
+		field            string
+		value, min, most int64
 	}{
-		{"resources.memory_bytes", w.GetMemoryBytes(), 1 << 20},
-		{"resources.cpu_quota", w.GetCpuQuota(), 1000},
-		{"resources.cpu_shares", w.GetCpuShares(), 2},
-		{"resources.pids_limit", w.GetPidsLimit(), 2},
-		{"resources.disk_bytes", w.GetDiskBytes(), disk.MinBytes},
-		{"resources.output_rate", w.GetOutputRate(), sandbox.MinOutputRate},
+		{"resources.memory_bytes", w.GetMemoryBytes(), runtime.MinMemory, math.MaxInt64},
+		{"resources.cpu_quota", w.GetCpuQuota(), runtime.MinCPUQuota, runtime.MaxCPUQuota},
+		{"resources.cpu_shares", w.GetCpuShares(), runtime.MinCPUShares, runtime.MaxCPUShares},
+		{"resources.pids_limit", w.GetPidsLimit(), runtime.MinPids, runtime.MaxPids},
+		{"resources.disk_bytes", w.GetDiskBytes(), disk.MinBytes, disk.MaxBytes},
+		{"resources.output_rate", w.GetOutputRate(), sandbox.MinOutputRate, mostOutput},
 	} {
-		if l.value != 0 && l.value < l.min {
+		switch {
+		case l.value == 0: // the daemon's default
+		case l.value < l.min:
 			return runtime.Limits{}, invalid(l.field, "%d is below the least possible, %d", l.value, l.min)
+		case l.value > l.most:
+			return runtime.Limits{}, invalid(l.field, "%d is above the most possible, %d; leave it out for the daemon's default", l.value, l.most)
 		}
-	}
-	if w.GetDiskBytes() > disk.MaxBytes {
-		return runtime.Limits{}, invalid("resources.disk_bytes", "%d is above the most possible, %d", w.GetDiskBytes(), int64(disk.MaxBytes))
-	}
-	if mostOutput > 0 && w.GetOutputRate() > mostOutput {
-		return runtime.Limits{}, invalid("resources.output_rate", "%d is above this daemon's limit, %d: ask for less, or for none to get that", w.GetOutputRate(), mostOutput)
 	}
 	timeout, err := duration("resources.timeout", w.GetTimeout(), maxTimeout)
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 const (
 	// MinBytes is the size of the smallest disk.
 	MinBytes = 4 << 20
-	// MaxBytes is the size of the largest disk.
-	MaxBytes = 16 << 40
+	// MaxBytes is the size of the largest disk: more does not fit into a file of
+	// ext4.
+	MaxBytes = 16<<40 - blockSize
 	// BytesPerInode says how many files, directories and links fit: one for so
 	// many bytes of the disk's size.
 	BytesPerInode = 8 << 10

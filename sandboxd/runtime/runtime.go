@@ -95,6 +95,18 @@ func (l Limits) TimeoutOf(asked time.Duration) time.Duration {
 	return asked
 }
 
+// What a limit can be. A sandbox with less than the least cannot run a command;
+// the kernel does not take more than the most.
+const (
+	MinMemory    = 4 << 20
+	MinCPUQuota  = 1000           // one CPU for a hundredth of the time
+	MaxCPUQuota  = 10_000_000_000 // 100,000 CPUs
+	MinCPUShares = 2
+	MaxCPUShares = 1 << 18
+	MinPids      = 2
+	MaxPids      = 1 << 22
+)
+
 // DefaultPids is the cap on processes and threads of a sandbox that asks for
 // none of its own.
 const DefaultPids = 4096

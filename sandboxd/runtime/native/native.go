@@ -125,10 +125,11 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instanc
 // limitsOf returns what the sandbox's group is to enforce.
 func limitsOf(spec runtime.Spec) runtime.Limits {
 	l := spec.Limits
-	if l.Pids == 0 {
+	if l.Pids <= 0 {
 		l.Pids = runtime.DefaultPids
 	}
-	l.Pids += worker.Threads // its own, whatever the sandbox does
+	// Its own threads have room whatever the sandbox does.
+	l.Pids = min(l.Pids, runtime.MaxPids-worker.Threads) + worker.Threads
 	for _, lost := range spec.Lost {
 		switch lost {
 		case host.LossPids:
