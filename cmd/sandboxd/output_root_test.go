@@ -271,3 +271,15 @@ func TestAnOutputRateLasts(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOutputLimitIsNotNegative(t *testing.T) {
+	b := newBox(t)
+	sandbox := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})
+	_, err := b.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "true", OutputLimit: -1})
+	wantError(t, err, codes.InvalidArgument, "INVALID_FIELD")
+	s := b.session(t, &sandboxv1.CreateSessionRequest{SandboxId: sandbox})
+	for _, limit := range []int64{-1, -1 << 63} {
+		_, err := b.SessionExec(ctxOf(t), &sandboxv1.SessionExecRequest{SessionId: s.id, Command: "true", OutputLimit: limit})
+		wantError(t, err, codes.InvalidArgument, "INVALID_FIELD")
+	}
+}
