@@ -48,9 +48,9 @@ func TestOutputTakesTheTimeOfItsRate(t *testing.T) {
 	const (
 		rate = 1 << 20
 		size = outputBurst + rate/2
-		// held is more than a pipe, or a terminal, and a chunk hold: nobody waits
-		// for what is in them when a command has ended.
-		held    = 128 << 10
+		// held is more than two pipes of 64 KiB and two chunks of 32 KiB hold: nobody
+		// waits for what is in them when a command has ended.
+		held    = 256 << 10
 		command = "head -c 1572864 /dev/zero"
 	)
 	b := newBox(t)
