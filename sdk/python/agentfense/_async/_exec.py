@@ -7,6 +7,7 @@ from .. import _methods as methods
 from .. import _wire
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._requests import OUTPUT_LIMIT
@@ -20,7 +21,7 @@ _GRACE = 15.0
 Callback = Optional[Callable[[str], object]]
 
 
-class AsyncExecStream:
+class AsyncExecStream(Handle):
     """Iterates over a command's output as it comes.
 
     After the last chunk ``exit_code`` and ``result`` tell how it ended; the
@@ -28,9 +29,16 @@ class AsyncExecStream:
     ``with`` block) ends the command.
     """
 
+    _elsewhere = "read it here"
+
     def __init__(self, answers: _flavor.Stream[sb.ExecOutput], command: Command) -> None:
         self._answers = answers
+        self._command = command_text(command)
         self._reducer = ExecReducer(command, limit=0)
+
+    def __repr__(self) -> str:
+        state = "not ended" if self.exit_code is None else f"ended with {self.exit_code}"
+        return f"<{type(self).__name__} of {self._command!r}: {state}>"
 
     @property
     def exit_code(self) -> Optional[int]:

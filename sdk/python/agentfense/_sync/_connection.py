@@ -6,7 +6,7 @@ from typing import Any, Iterator, Dict, List, Optional, TypeVar
 
 import grpc
 
-from .. import _endpoint, _fork
+from .. import _check, _endpoint, _fork
 from .._errors import ConnectionError, SandboxError
 from .._failure import About, never_sent, to_error
 from .._methods import Method
@@ -37,7 +37,7 @@ class _Channel:
 class Connection:
     """Calls to one endpoint. Opens its channel at the first call, and again after a fork."""
 
-    def __init__(self, endpoint: Optional[str] = None, secure: bool = False) -> None:
+    def __init__(self, endpoint: Optional[_check.Path] = None, secure: bool = False) -> None:
         self.endpoint = _endpoint.resolve(endpoint)
         self.secure = secure
         self._channel: Optional[_Channel] = None
