@@ -13,7 +13,7 @@ from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._requests import OUTPUT_LIMIT
 from .._types import Command, ExecChunk, ExecResult, command_text
 from . import _flavor
-from ._connection import AsyncConnection
+from ._connection import NEVER, AsyncConnection
 
 # Seconds beyond the command's own timeout until the call itself is given up.
 _GRACE = 15.0
@@ -80,7 +80,7 @@ class Job:
     request: Any
     command: Command
     about: About
-    # Seconds until the call itself is given up; None where only a stream will do.
+    # Seconds until the call itself is given up; None: never.
     deadline: Optional[float]
 
 
@@ -107,14 +107,11 @@ def stream(connection: AsyncConnection, job: Job) -> AsyncExecStream:
 async def run(
     connection: AsyncConnection, job: Job, on_stdout: Callback = None, on_stderr: Callback = None
 ) -> ExecResult:
-    """Runs the command to its end.
-
-    One plain call where that does: nobody listens to the output, and there is a
-    timeout to give the call its deadline.
-    """
-    if job.deadline is None or on_stdout is not None or on_stderr is not None:
+    """Runs the command to its end: with one plain call, unless somebody listens."""
+    if on_stdout is not None or on_stderr is not None:
         return await _collect(connection, job, on_stdout, on_stderr)
-    answer = await connection.unary(job.whole, job.request, job.about, timeout=job.deadline)
+    deadline = NEVER if job.deadline is None else job.deadline
+    answer = await connection.unary(job.whole, job.request, job.about, timeout=deadline)
     return _wire.exec_result(answer, job.command)
 
 
