@@ -7,11 +7,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -151,6 +153,23 @@ func TestListSandboxFiles(t *testing.T) {
 	wantError(t, err, codes.NotFound, "FILE_NOT_FOUND")
 }
 
+// scratch counts the files without a name that the daemon holds open in its state.
+func (b *box) scratch() (n int) {
+	b.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", b.cmd.Process.Pid)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, fd := range list {
+		to, err := os.Readlink(filepath.Join(dir, fd.Name())) // it may be closed
+		if err == nil && strings.HasPrefix(to, b.dir+"/") && strings.HasSuffix(to, " (deleted)") {
+			n++
+		}
+	}
+	return n
+}
+
 // TestContentThatNeverEndsChangesNothing is a client that goes away while it
 // sends a file.
 func TestContentThatNeverEndsChangesNothing(t *testing.T) {
@@ -178,12 +197,14 @@ func TestContentThatNeverEndsChangesNothing(t *testing.T) {
 	for _, path := range []string{"a", "new"} {
 		ctx, cancel := context.WithCancel(ctxOf(t))
 		up := send(ctx, path, 3)
-		time.Sleep(20 * time.Millisecond)
+		waitFor(t, "the daemon to have some of the content", func() bool { return b.scratch() == 1 })
 		cancel()
-		_, err := up.CloseAndRecv()
-		if status.Code(err) != codes.Canceled {
+		// To close the stream would say that this was all of it, if that is faster
+		// than the news that the call is given up.
+		if err := up.RecvMsg(&sandboxv1.FileInfo{}); status.Code(err) != codes.Canceled {
 			t.Errorf("a call that was given up: %v", err)
 		}
+		waitFor(t, "the daemon to give the call up too", func() bool { return b.scratch() == 0 })
 	}
 	if got, err := b.readFile(sb, "a"); got != "whole" {
 		t.Errorf("the file is %.20q, %v", got, err)
