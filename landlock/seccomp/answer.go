@@ -10,6 +10,7 @@ const (
 	Allow       Answer = 0x7fff0000 // SECCOMP_RET_ALLOW
 	EPERM       Answer = 0x00050001 // SECCOMP_RET_ERRNO and the errno
 	ENOSYS      Answer = 0x00050026
+	Ask         Answer = 0x7fc00000 // SECCOMP_RET_USER_NOTIF
 	KillProcess Answer = 0x80000000 // SECCOMP_RET_KILL_PROCESS
 )
 
@@ -21,6 +22,8 @@ func (a Answer) String() string {
 		return "EPERM"
 	case ENOSYS:
 		return "ENOSYS"
+	case Ask:
+		return "ask"
 	case KillProcess:
 		return "kill"
 	}

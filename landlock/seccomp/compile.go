@@ -85,6 +85,8 @@ func action(a Answer) libseccomp.ScmpAction {
 	switch a {
 	case Allow:
 		return libseccomp.ActAllow
+	case Ask:
+		return libseccomp.ActNotify
 	case EPERM:
 		return libseccomp.ActErrno.SetReturnCode(int16(unix.EPERM))
 	}

@@ -14,6 +14,8 @@
 //	ENOSYS             everything else: numbers that nobody knows yet, io_uring,
 //	                   native AIO, clone3 and the new mount API, for which
 //	                   every program has a way to do without
+//	asked              the sandbox's first process makes the call, or refuses:
+//	                   netlink sockets, whose number it bounds
 //	process is killed  another ABI than the native one: i386, x32
 //
 // Some calls are judged by their arguments; [Describe] prints them all. The

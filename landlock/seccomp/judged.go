@@ -68,6 +68,17 @@ var badOptions = map[uint32][]uint32{
 	},
 	protocolTCP: {
 		31, // TCP_ULP: another protocol above TCP, such as tls, of a module
+		// What one socket has of these is memory that the kernel counts in no
+		// limit but net.core.optmem_max, of each socket.
+		14, // TCP_MD5SIG
+		32, // TCP_MD5SIG_EXT
+		38, // TCP_AO_ADD_KEY
+	},
+	41: { // SOL_IPV6; the same of IPv4 has a bound for each socket
+		20, // IPV6_JOIN_GROUP
+		42, // MCAST_JOIN_GROUP
+		46, // MCAST_JOIN_SOURCE_GROUP
+		48, // MCAST_MSFILTER
 	},
 }
 
@@ -104,11 +115,11 @@ var debugJudged = map[string]rule{
 }
 
 // sockets lets no protocol pass that only a module would bring: each of those
-// is code that the sandbox could make the host load.
+// is code that the sandbox could make the host load. Netlink sockets are counted.
 func sockets() []gate {
 	gates := []gate{
 		{[]match{is(0, familyUnix)}, Allow},
-		{[]match{is(0, familyNetlink), is(2, protocolRoute)}, Allow},
+		{[]match{is(0, familyNetlink), is(2, protocolRoute)}, Ask},
 	}
 	for _, family := range []uint32{familyInet, familyInet6} {
 		for _, p := range []struct{ kind, protocol uint32 }{

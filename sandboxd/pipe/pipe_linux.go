@@ -71,21 +71,18 @@ func readable(f *os.File) (n int, err error) {
 	return n, errors.Join(cerr, err)
 }
 
-// readNow is one read(2) that does not wait, not for another reader either.
+// readNow is one read(2) that does not wait.
 func readNow(f *os.File, buf []byte) (n int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	cerr := raw.Control(func(fd uintptr) {
-		for {
-			if n, err = unix.Read(int(fd), buf); !errors.Is(err, unix.EINTR) {
-				return
-			}
-		}
+	rerr := raw.Read(func(fd uintptr) bool {
+		n, err = unix.Read(int(fd), buf)
+		return !errors.Is(err, unix.EINTR)
 	})
-	if cerr != nil {
-		return 0, cerr
+	if rerr != nil {
+		return 0, rerr
 	}
 	return max(n, 0), err
 }

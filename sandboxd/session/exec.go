@@ -17,6 +17,12 @@ type Command struct {
 	Timeout time.Duration
 }
 
+// answer is what Exec returns.
+type answer struct {
+	status runtime.Status
+	err    error
+}
+
 // Exec runs a command when those of earlier callers have ended, and gives what
 // is written meanwhile to sink. If the command ends the shell, the status is
 // the shell's, and the session is closed.
@@ -28,23 +34,19 @@ func (s *Session) Exec(ctx context.Context, c Command, sink Sink) (runtime.Statu
 	if err := s.enter(ctx); err != nil {
 		return runtime.Status{}, err
 	}
-	status, ready, err := s.exec(ctx, c, sink)
-	if ready {
-		s.leave()
-		return status, err
-	}
-	// A sink may be stuck until its caller has the answer.
+	answers := make(chan answer, 1)
 	s.reg.tasks.Go(func() {
 		defer s.leave()
-		s.shell.rest()
+		s.exec(ctx, c, sink, answers)
 	})
-	return status, err
+	a := <-answers
+	return a.status, a.err
 }
 
-// exec runs a command. It returns as soon as nothing more can change the answer,
-// and says whether the shell is ready for the next command then: otherwise what
-// was written until now is still to be read.
-func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtime.Status, ready bool, err error) {
+// exec runs a command. It answers as soon as nothing more can change the
+// answer, and returns when the shell is ready for the next command: a sink may
+// be stuck until the caller has its answer.
+func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<- answer) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.life, func() { cancel(s.closedError()) })()
@@ -54,10 +56,17 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtim
 	sh := s.shell
 	if sh.hasExited() {
 		s.end(sh.epitaph())
-		return status, true, s.closedError()
+		answers <- answer{err: s.closedError()}
+		return
 	}
-	sh.attach(sink, cancel)
 	defer sh.attach(nil, nil)
+	rested := false
+	defer func() {
+		if !rested {
+			sh.rest()
+		}
+	}()
+	sh.attach(sink, cancel)
 	began, start := bootTime(), time.Now()
 	sh.begin()
 	denials := s.run.Record()
@@ -72,28 +81,29 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtim
 	case err == nil:
 		sh.last.code = code
 		sh.rest()
-		status = runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
+		rested = true
+		status := runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
 		status.Denials, status.More = denials()
-		return status, true, failure(ctx)
+		answers <- answer{status, failure(ctx)}
 	case s.life.Err() != nil:
 		sh.detach()
-		return status, false, s.closedError()
+		answers <- answer{err: s.closedError()}
 	case sh.hasExited():
 		s.end(sh.epitaph())
 		if sh.failed == nil {
 			sh.rest()
 		}
-		status = sh.status
+		status := sh.status
 		status.Duration, status.OOM = time.Since(start), sh.outOfMemory()
 		status.Denials, status.More = denials()
-		return status, false, sh.failed
+		answers <- answer{status, sh.failed}
 	case ctx.Err() != nil:
 		sh.detach()
-		return status, false, s.giveUp(context.Cause(ctx), c.Timeout, began)
+		answers <- answer{err: s.giveUp(context.Cause(ctx), c.Timeout, began)}
 	default:
 		sh.detach()
 		s.end(err.Error())
-		return status, false, s.closedError()
+		answers <- answer{err: s.closedError()}
 	}
 }
 

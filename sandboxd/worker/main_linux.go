@@ -103,7 +103,20 @@ func confine(s *Setup) error {
 	if s.Filter == "" {
 		return nil
 	}
-	return failed(StageConfine, "seccomp", install.Thread([]byte(s.Filter)))
+	listener, err := install.Listening([]byte(s.Filter))
+	if err != nil {
+		return failed(StageConfine, "seccomp", err)
+	}
+	return failed(StageConfine, "listener", passOn(listener, NotifyFD))
+}
+
+// passOn puts a descriptor where the next program finds it.
+func passOn(fd, at int) error {
+	if fd != at {
+		return unix.Dup3(fd, at, 0)
+	}
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	return err
 }
 
 // enterCgroups moves this thread, and so what it will execute, into the

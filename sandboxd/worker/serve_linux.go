@@ -22,7 +22,7 @@ const readyThreads = fileCalls + 4
 
 // Threads is how many threads PID 1 has at most, the runtime's own included.
 // A limit on the sandbox's processes must leave room for them.
-const Threads = 16
+const Threads = 18
 
 // initServer is stage two: PID 1 of a sandbox.
 type initServer struct {
@@ -38,6 +38,7 @@ func serveInit(up *Conn) error {
 	if err := becomeServer(); err != nil {
 		return err
 	}
+	serveNetlinks()
 	s := &initServer{up: up, slots: make(chan struct{}, fileCalls)}
 	s.pool = newPool(up)
 	s.tree = newTree(up, s.pool.ended, func() {})

@@ -37,6 +37,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"bytes of the state that bash is given back":    {"sandboxd/session", "maxState"},
 		"processes and threads, if not said":            {"sandboxd/runtime", "DefaultPids"},
 		"`/tmp`, `/home/agent` and `/dev/shm` together": {"sandboxd/runtime/native", "defaultScratch"},
+		"netlink sockets of a sandbox":                  {"sandboxd/worker", "MaxNetlink"},
 		"pseudo-terminals of a sandbox":                 {"sandboxd/worker", "MaxTerminals"},
 		"output of all commands of a sandbox":           {"sandboxd/sandbox", "DefaultOutputRate"},
 		"the least output rate":                         {"sandboxd/sandbox", "MinOutputRate"},

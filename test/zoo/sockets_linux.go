@@ -71,6 +71,9 @@ func socketProbes() []probe {
 		probe{"socket/bpf-filter", bpfFilter(unix.SO_ATTACH_BPF)},
 		probe{"socket/bpf-filter-of-group", bpfFilter(unix.SO_ATTACH_REUSEPORT_EBPF)},
 		probe{"socket/protocol-above-tcp", protocolAbove},
+		probe{"socket/netlink-many", manyNetlinks},
+		probe{"socket/tcp-keys", uncounted(unix.AF_INET, unix.IPPROTO_TCP, unix.TCP_MD5SIG, 32, 38)},
+		probe{"socket/multicast-6", uncounted(unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, 42, 46, 48)},
 		probe{"socket/credentials", forgeCredentials},
 		probe{"socket/set-link", setLink},
 		probe{"socket/transparent", func(*world) answer { return levelOption(unix.SOL_IP, unix.IP_TRANSPARENT) }},
@@ -161,7 +164,7 @@ func filter(name uintptr) func(*world) answer {
 		program := make([]byte, 16)
 		binary.NativeEndian.PutUint16(program, 1)
 		binary.NativeEndian.PutUint64(program[8:], uint64(a.words(opReturn, acceptAll)))
-		return gatedOption(w, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, a.bytes(program), 16)
+		return gatedOption(w, unix.AF_INET, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, a.bytes(program), 16)
 	}
 }
 
@@ -169,17 +172,26 @@ func filter(name uintptr) func(*world) answer {
 // looks for it.
 func bpfFilter(name uintptr) func(*world) answer {
 	return func(w *world) answer {
-		return gatedOption(w, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, newArena().words(0xffffffff), 4)
+		return gatedOption(w, unix.AF_INET, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, newArena().words(0xffffffff), 4)
 	}
 }
 
 // protocolAbove asks for code that a module brings, if it is loaded.
 func protocolAbove(w *world) answer {
-	return gatedOption(w, unix.SOCK_STREAM, unix.IPPROTO_TCP, unix.TCP_ULP, newArena().text("tls"), 3)
+	return gatedOption(w, unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_TCP, unix.TCP_ULP, newArena().text("tls"), 3)
 }
 
-func gatedOption(w *world, kind int, level, name, value, size uintptr) answer {
-	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+// uncounted makes lists at a socket that are in no memory limit.
+func uncounted(family int, level uintptr, names ...uintptr) func(*world) answer {
+	return func(w *world) answer {
+		return each(names, func(name uintptr) answer {
+			return gatedOption(w, family, unix.SOCK_STREAM, level, name, newArena().zeros(512), 512)
+		})
+	}
+}
+
+func gatedOption(w *world, family, kind int, level, name, value, size uintptr) answer {
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return judge(err, "")
 	}
@@ -219,6 +231,28 @@ func setLink(*world) answer {
 		return judge(errnoOf(errno), "")
 	}
 	return leak("set the link")
+}
+
+// manyNetlinks makes more sockets whose buffers no memory limit counts than
+// anybody needs.
+func manyNetlinks(*world) answer {
+	var held []int
+	defer func() {
+		for _, fd := range held {
+			_ = unix.Close(fd)
+		}
+	}()
+	for n := range 500 {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+		if err != nil {
+			return judge(err, "")
+		}
+		held = append(held, fd)
+		if n == 0 && unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
+			return broken("the socket is no netlink socket")
+		}
+	}
+	return leak("had 500 sockets")
 }
 
 func connectUnix(path string) error {

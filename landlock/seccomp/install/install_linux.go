@@ -19,12 +19,13 @@ const (
 	maxInstructions = 4096
 
 	setModeFilter  = 1 // SECCOMP_SET_MODE_FILTER
+	newListener    = 8 // SECCOMP_FILTER_FLAG_NEW_LISTENER
 	getActionAvail = 2 // SECCOMP_GET_ACTION_AVAIL
 )
 
-// Have reports whether the kernel takes filters that allow, refuse and kill.
+// Have reports whether the kernel takes filters that allow, refuse, kill and ask.
 func Have() bool {
-	for _, action := range []uint32{unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ERRNO, unix.SECCOMP_RET_ALLOW} {
+	for _, action := range []uint32{unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ERRNO, unix.SECCOMP_RET_USER_NOTIF, unix.SECCOMP_RET_ALLOW} {
 		_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, getActionAvail, 0, uintptr(unsafe.Pointer(&action)))
 		if errno != 0 {
 			return false
@@ -41,19 +42,31 @@ func Have() bool {
 // The error is [ErrProgram] or holds the errno: EACCES without no_new_privs,
 // EINVAL for a program that the kernel's checker refuses, ENOMEM for too many
 // of them.
+//
+// Calls that the program asks about are ENOSYS.
 func Thread(program []byte) error {
+	_, err := thread(program, 0)
+	return err
+}
+
+// Listening does what Thread does, and returns the descriptor where the calls
+// arrive that the program asks about. While it is open nothing that is confined
+// can listen to a program of its own (EBUSY).
+func Listening(program []byte) (int, error) { return thread(program, newListener) }
+
+func thread(program []byte, flags uintptr) (int, error) {
 	if len(program) == 0 || len(program)%instructionSize != 0 || len(program) > maxInstructions*instructionSize {
-		return fmt.Errorf("cannot install seccomp filter: %w: %d bytes", ErrProgram, len(program))
+		return -1, fmt.Errorf("cannot install seccomp filter: %w: %d bytes", ErrProgram, len(program))
 	}
 	// Copied for alignment.
 	code := make([]unix.SockFilter, len(program)/instructionSize)
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&code[0])), len(program)), program)
 	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, setModeFilter, 0, uintptr(unsafe.Pointer(&prog)))
+	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, setModeFilter, flags, uintptr(unsafe.Pointer(&prog)))
 	runtime.KeepAlive(code)
 	if errno != 0 {
-		return fmt.Errorf("cannot install seccomp filter: %w", errno)
+		return -1, fmt.Errorf("cannot install seccomp filter: %w", errno)
 	}
-	return nil
+	return int(fd), nil
 }
