@@ -3,7 +3,11 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/agentfense/agentfense/sandboxd/runtime"
@@ -14,6 +18,7 @@ import (
 // parts.
 type reply struct {
 	answer  worker.Kind // the only one that is taken
+	lists   bool        // its entries lie below what was asked for
 	opens   bool        // it brings a file, unless it is an error
 	file    *os.File
 	entries []runtime.FileInfo
@@ -28,6 +33,12 @@ func newReply(answer worker.Kind) *reply { return &reply{answer: answer, done: m
 func newFileReply() *reply {
 	r := newReply(worker.KindResult)
 	r.opens = true
+	return r
+}
+
+func newListReply() *reply {
+	r := newReply(worker.KindEntries)
+	r.lists = true
 	return r
 }
 
@@ -61,6 +72,9 @@ func (r *reply) receive(m worker.Message, files []*os.File) (bool, error) {
 // list adds entries. A worker sends no more than it may, and no part for nothing.
 func (r *reply) list(m *worker.Entries) error {
 	for _, e := range m.Entries {
+		if r.lists && !below(e.Path) {
+			return fmt.Errorf("%.100q in a listing", e.Path)
+		}
 		r.entries = append(r.entries, runtime.FileInfo(e))
 		r.bytes += len(e.Path) + len(e.Target)
 	}
@@ -68,6 +82,12 @@ func (r *reply) list(m *worker.Entries) error {
 		return errors.New("a listing that does not end")
 	}
 	return nil
+}
+
+// below says whether a path leads to something below a directory, whoever joins
+// the two.
+func below(p string) bool {
+	return filepath.IsLocal(p) && path.Clean(p) == p && p != "." && !strings.Contains(p, "\x00")
 }
 
 // finish answers the call. It waits no more, so this happens once.
@@ -167,7 +187,7 @@ func (i *Instance) MakeDirs(ctx context.Context, path string, mode uint32) error
 
 // List returns the entries of a directory, or of the whole tree below it.
 func (i *Instance) List(ctx context.Context, path string, recursive bool) ([]runtime.FileInfo, error) {
-	r, err := i.ask(ctx, newReply(worker.KindEntries), func(id uint32) worker.Message {
+	r, err := i.ask(ctx, newListReply(), func(id uint32) worker.Message {
 		return &worker.List{ID: id, Path: path, Recursive: recursive}
 	})
 	if errors.Is(err, worker.ErrListing) {

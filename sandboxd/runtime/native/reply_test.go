@@ -2,6 +2,8 @@ package native
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
@@ -23,7 +25,13 @@ func waiting(c func(*Instance) call) *Instance {
 }
 
 // entries returns a part of a listing that tells of n files.
-func entries(n int) *worker.Entries { return &worker.Entries{ID: 1, Entries: make([]worker.Entry, n)} }
+func entries(n int) *worker.Entries {
+	return &worker.Entries{ID: 1, Entries: slices.Repeat([]worker.Entry{{Path: "x"}}, n)}
+}
+
+func entry(path string) *worker.Entries {
+	return &worker.Entries{ID: 1, Entries: []worker.Entry{{Path: path}}}
+}
 
 // TestAnswersThatNobodyWaitsForEndTheSandbox feeds what a worker that was taken
 // over may answer: the last message must be an error, which ends the sandbox,
@@ -32,19 +40,25 @@ func TestAnswersThatNobodyWaitsForEndTheSandbox(t *testing.T) {
 	asks := func(answer worker.Kind) func(*Instance) call {
 		return func(*Instance) call { return newReply(answer) }
 	}
-	list, result, removed := asks(worker.KindEntries), asks(worker.KindResult), asks(worker.KindRemoved)
+	list := func(*Instance) call { return newListReply() }
+	result, removed := asks(worker.KindResult), asks(worker.KindRemoved)
 	open := func(*Instance) call { return newFileReply() }
 	exec := func(i *Instance) call {
 		return &Process{instance: i, started: make(chan error, 1), exited: make(chan struct{})}
 	}
 	end := func(n int) *worker.Entries { e := entries(n); e.Last = true; return e }
-	long := &worker.Entries{ID: 1, Entries: []worker.Entry{{Path: string(make([]byte, worker.MaxListingBytes)), Target: "x"}}}
+	long := &worker.Entries{ID: 1, Entries: []worker.Entry{{Path: strings.Repeat("x", worker.MaxListingBytes), Target: "x"}}}
 	for name, tt := range map[string]struct {
 		call     func(*Instance) call
 		messages []worker.Message
 	}{
 		"a listing that is too long":               {list, []worker.Message{entries(worker.MaxListing), end(1)}},
 		"a listing of too long names":              {list, []worker.Message{long}},
+		"a listing of what lies above":             {list, []worker.Message{entry("a/../../b")}},
+		"a listing of the host":                    {list, []worker.Message{entry("/etc/passwd")}},
+		"a listing of itself":                      {list, []worker.Message{entry(".")}},
+		"a listing without names":                  {list, []worker.Message{entry("")}},
+		"a listing of two names":                   {list, []worker.Message{entry("a\x00b")}},
 		"a listing that goes nowhere":              {list, []worker.Message{entries(0)}},
 		"a listing twice":                          {list, []worker.Message{end(1), end(1)}},
 		"a result for a listing":                   {list, []worker.Message{entries(1), &worker.Result{ID: 1}}},
@@ -115,7 +129,7 @@ func TestFilesComeOnlyWithWhatHasThem(t *testing.T) {
 }
 
 func TestListingsOfTheLargestSize(t *testing.T) {
-	r := newReply(worker.KindEntries)
+	r := newListReply()
 	i := waiting(func(*Instance) call { return r })
 	for n := range 2 {
 		e := entries(worker.MaxListing / 2)

@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
@@ -108,6 +109,9 @@ func (w *watch) receive(m worker.Message, files []*os.File) (bool, error) {
 		if len(m.Events) > 0 {
 			events := make([]runtime.FileEvent, len(m.Events))
 			for n, e := range m.Events {
+				if e.Path != "" && !below(e.Path) {
+					return false, fmt.Errorf("%.100q among events", e.Path)
+				}
 				events[n] = runtime.FileEvent{Change: runtime.FileChange(e.Change), Path: e.Path, Dir: e.Dir}
 			}
 			w.batches <- events

@@ -31,6 +31,7 @@ func TestWatchTrustsNoWorker(t *testing.T) {
 		"two answers":                     {&worker.Result{}, &worker.Result{}},
 		"events that nobody asked for":    {&worker.Result{}, some()},
 		"more events than were asked for": {&worker.Result{}, nil, some(), some()},
+		"events elsewhere":                {&worker.Result{}, nil, &worker.Events{Events: []worker.Event{{Change: worker.Created, Path: "../x"}}}},
 		"no events":                       {&worker.Result{}, nil, &worker.Events{}},
 		"something else":                  {&worker.Result{}, &worker.Entries{}},
 	} {

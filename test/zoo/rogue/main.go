@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -205,8 +206,10 @@ func wrong(c *worker.Conn, what string, m worker.Message) error {
 
 // listing answers a listing wrongly.
 func listing(c *worker.Conn, what string, id uint32) error {
-	part := &worker.Entries{ID: id, Entries: make([]worker.Entry, 4000)}
+	part := &worker.Entries{ID: id, Entries: slices.Repeat([]worker.Entry{{Path: "x"}}, 4000)}
 	switch what {
+	case "listing-of-the-host":
+		return c.Send(&worker.Entries{ID: id, Last: true, Entries: []worker.Entry{{Path: "../../etc/passwd"}}})
 	case "result-for-listing":
 		return c.Send(&worker.Result{ID: id})
 	case "endless-listing":
