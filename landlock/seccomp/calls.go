@@ -34,7 +34,7 @@ const coreCalls = `
 	sched_rr_get_interval
 	futex futex_waitv futex_wake futex_wait futex_requeue
 	set_robust_list get_robust_list restart_syscall getrandom
-	landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp
+	landlock_create_ruleset landlock_add_rule landlock_restrict_self
 
 	kill tkill tgkill pidfd_open pidfd_send_signal
 	rt_sigaction rt_sigprocmask rt_sigpending rt_sigreturn rt_sigsuspend

@@ -30,7 +30,7 @@
 //	debug  ptrace and its kin, turning address randomization off
 //
 // No group lifts the floor: mounts, namespaces, modules, bpf, keyrings,
-// io_uring, raw and packet sockets, AF_ALG, filters on sockets, a sync of the
+// io_uring, raw and packet sockets, AF_ALG, filters of its own, a sync of the
 // whole host.
 //
 // The kernel asks no filter about its own trampolines on x86-64, uretprobe (335,

@@ -31,8 +31,13 @@ var badRequests = []uint32{
 	0x401c5820, // FS_IOC_FSSETXATTR: moves a file to another project
 }
 
+// filters is SECCOMP_SET_MODE_FILTER. All filters of the host's users share one
+// budget, net.core.bpf_jit_limit: without room in it no sandbox can start.
+const filters = 1
+
 // Operations of prctl(2) that no sandbox gets.
 var badOperations = []uint32{
+	22, // PR_SET_SECCOMP: see filters
 	28, // PR_SET_SECUREBITS
 	33, // PR_MCE_KILL
 	35, // PR_SET_MM: rewrites what /proc says of a process
@@ -104,6 +109,7 @@ var judged = map[string]rule{
 	"personality": {oneOf(0, Allow, harmless...), EPERM},
 	"socket":      {sockets(), EPERM},
 	"socketpair":  {oneOf(0, Allow, familyUnix), EPERM},
+	"seccomp":     {oneOf(0, EPERM, filters), Allow},
 	"setsockopt":  {options(), Allow},
 	"mknod":       {devices(1), Allow},
 	"mknodat":     {devices(2), Allow},

@@ -71,6 +71,7 @@ var calls = []raw{
 	{"delete-module", unix.SYS_DELETE_MODULE, func(a *arena) []uintptr { return []uintptr{a.text("zoo_none"), unix.O_NONBLOCK} }},
 	{"syslog-read", unix.SYS_SYSLOG, func(a *arena) []uintptr { return []uintptr{3, a.zeros(4096), 4096} }},
 	{"syslog-size", unix.SYS_SYSLOG, with(10, 0, 0)},
+	{"seccomp-filter", unix.SYS_SECCOMP, func(a *arena) []uintptr { return []uintptr{1, 0, a.filter()} }},
 	{"native-aio", unix.SYS_IO_SETUP, func(a *arena) []uintptr { return []uintptr{1, a.zeros(8)} }},
 	{"sync", unix.SYS_SYNC, with()},
 	{"syncfs", unix.SYS_SYNCFS, with(minusOne)},
@@ -109,6 +110,7 @@ var calls = []raw{
 func operations() []raw {
 	op := func(name string, args ...uintptr) raw { return raw{"prctl-" + name, unix.SYS_PRCTL, with(args...)} }
 	return []raw{
+		{"prctl-seccomp", unix.SYS_PRCTL, func(a *arena) []uintptr { return []uintptr{unix.PR_SET_SECCOMP, 2, a.filter()} }},
 		op("securebits", unix.PR_SET_SECUREBITS, 0),
 		op("mce-kill", unix.PR_MCE_KILL, unix.PR_MCE_KILL_CLEAR, 0, 0, 0),
 		op("set-mm", unix.PR_SET_MM, unix.PR_SET_MM_MAP_SIZE, 0, 0, 0),

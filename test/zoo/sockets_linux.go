@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -159,12 +158,7 @@ func levelOption(level, name int) answer {
 // filter gives a socket a program that the kernel compiles and runs.
 func filter(name uintptr) func(*world) answer {
 	return func(w *world) answer {
-		const acceptAll, opReturn = 0xffffffff, 6
-		a := newArena()
-		program := make([]byte, 16)
-		binary.NativeEndian.PutUint16(program, 1)
-		binary.NativeEndian.PutUint64(program[8:], uint64(a.words(opReturn, acceptAll)))
-		return gatedOption(w, unix.AF_INET, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, a.bytes(program), 16)
+		return gatedOption(w, unix.AF_INET, unix.SOCK_DGRAM, unix.SOL_SOCKET, name, newArena().filter(), 16)
 	}
 }
 

@@ -50,8 +50,7 @@ func Thread(program []byte) error {
 }
 
 // Listening does what Thread does, and returns the descriptor where the calls
-// arrive that the program asks about. While it is open nothing that is confined
-// can listen to a program of its own (EBUSY).
+// arrive that the program asks about.
 func Listening(program []byte) (int, error) { return thread(program, newListener) }
 
 func thread(program []byte, flags uintptr) (int, error) {
