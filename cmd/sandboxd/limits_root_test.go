@@ -177,6 +177,33 @@ func TestResultsTellOfTheMemoryLimit(t *testing.T) {
 	}
 }
 
+func TestEveryWayTellsOfTheMemoryLimit(t *testing.T) {
+	b := newBox(t)
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil), Resources: &sandboxv1.ResourceLimits{MemoryBytes: 64 << 20}})
+	hog := []string{"python3", "-c", "x = bytearray(200 << 20)"}
+	req := &sandboxv1.ExecRequest{SandboxId: sb}
+	for _, a := range hog {
+		req.Argv = append(req.Argv, []byte(a))
+	}
+	stream, err := b.ExecStream(ctxOf(t), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, exit, err := collect(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, exit := range map[string]*sandboxv1.ExecExit{
+		"stream":   exit,
+		"terminal": b.sit(ctxOf(t), sb, hog...).exit(),
+		"process":  b.ended(b.spawn(&sandboxv1.SpawnRequest{Exec: req})),
+	} {
+		if !exit.GetOomKilled() || exit.GetSignal() != 9 || exit.GetExitCode() != 137 {
+			t.Errorf("%s: %v, want a kill by the memory limit", name, exit)
+		}
+	}
+}
+
 // hoard keeps memory in whatever outlives the processes of a sandbox.
 const hoard = `
 import ctypes, os

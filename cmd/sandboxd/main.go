@@ -98,6 +98,9 @@ func (f *flags) finish() error {
 	}
 	f.options.Mode = os.FileMode(mode)
 	f.options.Version = version
+	if n := f.options.MaxSandboxes; n < 0 {
+		return fmt.Errorf("cannot use --max-sandboxes %d: want a number, or 0 for no limit", n)
+	}
 	if n := f.options.MaxOutputRate; n != 0 && n < daemon.MinOutputRate {
 		return fmt.Errorf("cannot use --max-output-rate %d: want at least %d bytes per second, or 0 for no limit", n, daemon.MinOutputRate)
 	}

@@ -12,17 +12,18 @@ func TestFlags(t *testing.T) {
 		args []string
 		want string // of the error; empty: none
 	}{
-		"none":              {nil, ""},
-		"a mode":            {[]string{"--listen-mode", "0666"}, ""},
-		"a bad mode":        {[]string{"--listen-mode", "rw"}, "--listen-mode"},
-		"a mode with setid": {[]string{"--listen-mode", "4755"}, "--listen-mode"},
-		"a level":           {[]string{"--log-level", "debug"}, ""},
-		"a bad level":       {[]string{"--log-level", "loud"}, "--log-level"},
-		"no output limit":   {[]string{"--max-output-rate", "0"}, ""},
-		"little output":     {[]string{"--max-output-rate", "65536"}, ""},
-		"too little output": {[]string{"--max-output-rate", "65535"}, "at least 65536"},
-		"less than none":    {[]string{"--max-output-rate", "-1"}, "at least 65536"},
-		"a bad format":      {[]string{"--log-format", "xml"}, "--log-format"},
+		"none":                      {nil, ""},
+		"a mode":                    {[]string{"--listen-mode", "0666"}, ""},
+		"a bad mode":                {[]string{"--listen-mode", "rw"}, "--listen-mode"},
+		"a mode with setid":         {[]string{"--listen-mode", "4755"}, "--listen-mode"},
+		"a level":                   {[]string{"--log-level", "debug"}, ""},
+		"a bad level":               {[]string{"--log-level", "loud"}, "--log-level"},
+		"fewer sandboxes than none": {[]string{"--max-sandboxes", "-1"}, "--max-sandboxes -1"},
+		"no output limit":           {[]string{"--max-output-rate", "0"}, ""},
+		"little output":             {[]string{"--max-output-rate", "65536"}, ""},
+		"too little output":         {[]string{"--max-output-rate", "65535"}, "at least 65536"},
+		"less than none":            {[]string{"--max-output-rate", "-1"}, "at least 65536"},
+		"a bad format":              {[]string{"--log-format", "xml"}, "--log-format"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &flags{}

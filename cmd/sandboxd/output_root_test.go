@@ -48,9 +48,9 @@ func TestOutputTakesTheTimeOfItsRate(t *testing.T) {
 	const (
 		rate = 1 << 20
 		size = outputBurst + rate/2
-		// held is more than a pipe, or a terminal, and a chunk hold: nobody waits
-		// for what is in them when a command has ended.
-		held    = 128 << 10
+		// held is more than two pipes of 64 KiB and two chunks of 32 KiB hold: nobody
+		// waits for what is in them when a command has ended.
+		held    = 256 << 10
 		command = "head -c 1572864 /dev/zero"
 	)
 	b := newBox(t)
@@ -269,5 +269,17 @@ func TestAnOutputRateLasts(t *testing.T) {
 				t.Errorf("at --max-output-rate %s the sandbox is %v, %v", most, sb, err)
 			}
 		}
+	}
+}
+
+func TestAnOutputLimitIsNotNegative(t *testing.T) {
+	b := newBox(t)
+	sandbox := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: b.codebase(nil)})
+	_, err := b.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sandbox, Command: "true", OutputLimit: -1})
+	wantError(t, err, codes.InvalidArgument, "INVALID_FIELD")
+	s := b.session(t, &sandboxv1.CreateSessionRequest{SandboxId: sandbox})
+	for _, limit := range []int64{-1, -1 << 63} {
+		_, err := b.SessionExec(ctxOf(t), &sandboxv1.SessionExecRequest{SessionId: s.id, Command: "true", OutputLimit: limit})
+		wantError(t, err, codes.InvalidArgument, "INVALID_FIELD")
 	}
 }

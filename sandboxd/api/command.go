@@ -58,6 +58,9 @@ func (s *Server) command(ctx context.Context, req *sandboxv1.ExecRequest) (c com
 	if c.spec.Timeout, err = duration("timeout", req.GetTimeout(), maxTimeout); err != nil {
 		return c, err
 	}
+	if err := checkOutputLimit(req.GetOutputLimit()); err != nil {
+		return c, err
+	}
 	c.stdin = req.GetStdinBytes()
 	if len(c.stdin) == 0 {
 		c.stdin = []byte(req.GetStdin())

@@ -45,10 +45,17 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 // outputLimit is how many bytes of each stream a call keeps that asks for some
 // number.
 func (s *Server) outputLimit(asked int64) int {
-	if asked <= 0 {
+	if asked == 0 {
 		return s.cfg.Limits.Output
 	}
 	return int(min(asked, int64(s.cfg.Limits.OutputMax)))
+}
+
+func checkOutputLimit(asked int64) error {
+	if asked < 0 {
+		return invalid("output_limit", "%d is negative; leave it out for the daemon's default", asked)
+	}
+	return nil
 }
 
 func result(status runtime.Status, rules []policy.Rule, stdout, stderr *keeper) *sandboxv1.ExecResult {

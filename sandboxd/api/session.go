@@ -205,6 +205,9 @@ func (s *Server) sessionCommand(ctx context.Context, req *sandboxv1.SessionExecR
 	if c.Timeout, err = duration("timeout", req.GetTimeout(), maxTimeout); err != nil {
 		return nil, c, err
 	}
+	if err := checkOutputLimit(req.GetOutputLimit()); err != nil {
+		return nil, c, err
+	}
 	c.Timeout = found.Sandbox().Info().Limits.TimeoutOf(c.Timeout)
 	return found, c, nil
 }

@@ -71,18 +71,21 @@ func readable(f *os.File) (n int, err error) {
 	return n, errors.Join(cerr, err)
 }
 
-// readNow is one read(2) that does not wait.
+// readNow is one read(2) that does not wait, not for another reader either.
 func readNow(f *os.File, buf []byte) (n int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	rerr := raw.Read(func(fd uintptr) bool {
-		n, err = unix.Read(int(fd), buf)
-		return !errors.Is(err, unix.EINTR)
+	cerr := raw.Control(func(fd uintptr) {
+		for {
+			if n, err = unix.Read(int(fd), buf); !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
 	})
-	if rerr != nil {
-		return 0, rerr
+	if cerr != nil {
+		return 0, cerr
 	}
 	return max(n, 0), err
 }

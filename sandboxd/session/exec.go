@@ -17,12 +17,6 @@ type Command struct {
 	Timeout time.Duration
 }
 
-// answer is what Exec returns.
-type answer struct {
-	status runtime.Status
-	err    error
-}
-
 // Exec runs a command when those of earlier callers have ended, and gives what
 // is written meanwhile to sink. If the command ends the shell, the status is
 // the shell's, and the session is closed.
@@ -34,19 +28,23 @@ func (s *Session) Exec(ctx context.Context, c Command, sink Sink) (runtime.Statu
 	if err := s.enter(ctx); err != nil {
 		return runtime.Status{}, err
 	}
-	answers := make(chan answer, 1)
+	status, ready, err := s.exec(ctx, c, sink)
+	if ready {
+		s.leave()
+		return status, err
+	}
+	// A sink may be stuck until its caller has the answer.
 	s.reg.tasks.Go(func() {
 		defer s.leave()
-		s.exec(ctx, c, sink, answers)
+		s.shell.rest()
 	})
-	a := <-answers
-	return a.status, a.err
+	return status, err
 }
 
-// exec runs a command. It answers as soon as nothing more can change the
-// answer, and returns when the shell is ready for the next command: a sink may
-// be stuck until the caller has its answer.
-func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<- answer) {
+// exec runs a command. It returns as soon as nothing more can change the answer,
+// and says whether the shell is ready for the next command then: otherwise what
+// was written until now is still to be read.
+func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtime.Status, ready bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.life, func() { cancel(s.closedError()) })()
@@ -56,17 +54,10 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	sh := s.shell
 	if sh.hasExited() {
 		s.end(sh.epitaph())
-		answers <- answer{err: s.closedError()}
-		return
+		return status, true, s.closedError()
 	}
-	defer sh.attach(nil, nil)
-	rested := false
-	defer func() {
-		if !rested {
-			sh.rest()
-		}
-	}()
 	sh.attach(sink, cancel)
+	defer sh.attach(nil, nil)
 	began, start := bootTime(), time.Now()
 	sh.begin()
 	denials := s.run.Record()
@@ -81,29 +72,28 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink, answers chan<-
 	case err == nil:
 		sh.last.code = code
 		sh.rest()
-		rested = true
-		status := runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
+		status = runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
 		status.Denials, status.More = denials()
-		answers <- answer{status, failure(ctx)}
+		return status, true, failure(ctx)
 	case s.life.Err() != nil:
 		sh.detach()
-		answers <- answer{err: s.closedError()}
+		return status, false, s.closedError()
 	case sh.hasExited():
 		s.end(sh.epitaph())
 		if sh.failed == nil {
 			sh.rest()
 		}
-		status := sh.status
+		status = sh.status
 		status.Duration, status.OOM = time.Since(start), sh.outOfMemory()
 		status.Denials, status.More = denials()
-		answers <- answer{status, sh.failed}
+		return status, false, sh.failed
 	case ctx.Err() != nil:
 		sh.detach()
-		answers <- answer{err: s.giveUp(context.Cause(ctx), c.Timeout, began)}
+		return status, false, s.giveUp(context.Cause(ctx), c.Timeout, began)
 	default:
 		sh.detach()
 		s.end(err.Error())
-		answers <- answer{err: s.closedError()}
+		return status, false, s.closedError()
 	}
 }
 

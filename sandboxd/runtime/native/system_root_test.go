@@ -33,9 +33,26 @@ func TestSandboxesStandBehindTheDaemon(t *testing.T) {
 	if out, _ := run(t, i, "sleep 0.1; nice; cat /proc/1/oom_score_adj; cat /proc/self/oom_score_adj", 0); out != want {
 		t.Errorf("nice and oom score are %q, want %q", out, want)
 	}
+	// Who has this capability sets the least that a score can be lowered to.
+	least := adj
+	if status, _ := os.ReadFile("/proc/self/status"); capable(string(status), unix.CAP_SYS_RESOURCE) {
+		least += 500
+	}
+	out, _ := run(t, i, "for n in 500 499 1 0 -1 -17 -1000; do echo $n > /proc/self/oom_score_adj; echo $n > /proc/self/oom_adj; done 2>/dev/null; cat /proc/self/oom_score_adj", 0)
+	if n, err := strconv.Atoi(strings.TrimSpace(out)); err != nil || n < least {
+		t.Errorf("a sandbox that wants to be killed last has %q, want at least %d", out, least)
+	}
 	if out, _ := run(t, i, "nice -n -1 true; chrt -f 1 true", 0); strings.Count(out, "not permitted")+strings.Count(out, "denied") < 2 {
 		t.Errorf("a sandbox that wants to be first is told %q", out)
 	}
+}
+
+// capable tells whether a process may do something, by its status.
+func capable(status string, what int) bool {
+	_, caps, _ := strings.Cut(status, "\nCapEff:")
+	caps, _, _ = strings.Cut(caps, "\n")
+	set, err := strconv.ParseUint(strings.TrimSpace(caps), 16, 64)
+	return err == nil && set&(1<<what) != 0
 }
 
 // crash is a program that would dump core, and says what the limit is.

@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 from typing import Optional
 
+from . import _check
 from ._errors import InvalidConfigurationError
 
 ENVIRONMENT = "AGENTFENSE_ENDPOINT"
@@ -26,9 +27,9 @@ class Endpoint:
         return not _refusal(self)
 
 
-def resolve(endpoint: Optional[str] = None) -> Endpoint:
+def resolve(endpoint: Optional[_check.Path] = None) -> Endpoint:
     """The argument, else AGENTFENSE_ENDPOINT, else the default socket."""
-    given = endpoint or os.environ.get(ENVIRONMENT) or DEFAULT
+    given = _check.maybe_path(endpoint, "endpoint") or os.environ.get(ENVIRONMENT) or DEFAULT
     path = given
     for prefix in ("unix://", "unix:"):
         if given.startswith(prefix):

@@ -6,6 +6,7 @@ ordinary ``except TimeoutError`` catches it::
     SandboxError
     +-- ConnectionError             (also builtins.ConnectionError)
     +-- InvalidConfigurationError   (also ValueError)
+    |   +-- InvalidTypeError        (also TypeError)
     +-- NotSupportedError           (also NotImplementedError)
     +-- PermissionDeniedError       (also PermissionError)
     +-- ResourceLimitExceededError
@@ -39,6 +40,7 @@ __all__ = [
     "ConnectionError",
     "FileNotFoundError",
     "InvalidConfigurationError",
+    "InvalidTypeError",
     "NotSupportedError",
     "PermissionDeniedError",
     "ProcessNotFoundError",
@@ -97,6 +99,10 @@ class ConnectionError(SandboxError, builtins.ConnectionError):
 
 class InvalidConfigurationError(SandboxError, ValueError):
     """An argument, a rule or a preset that cannot be used."""
+
+
+class InvalidTypeError(InvalidConfigurationError, TypeError):
+    """An argument of a type that cannot be used there."""
 
 
 class NotSupportedError(SandboxError, NotImplementedError):

@@ -1,8 +1,9 @@
 """Named lists of rules, and how a user's own rules join them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
+from ._check import wrong
 from ._errors import InvalidConfigurationError
 from ._types import Permission, PermissionRule, RuleLike
 
@@ -87,10 +88,18 @@ def extend_preset(
     return rules
 
 
+def listed(permissions: Optional[PermissionsLike]) -> List[Any]:
+    if permissions is None:
+        return []
+    if isinstance(permissions, (str, bytes, Mapping)) or not isinstance(permissions, Iterable):
+        raise wrong(permissions, "permissions", "a list of rules")
+    return list(permissions)
+
+
 def compose(preset: Optional[str], permissions: Optional[PermissionsLike]) -> List[PermissionRule]:
     """The rules to send: the preset's first, the user's after them.
 
     A later rule wins a tie, so the user's do.
     """
-    own = [PermissionRule.of(rule) for rule in permissions or () if rule is not ...]
+    own = [PermissionRule.of(rule) for rule in listed(permissions) if rule is not ...]
     return get_preset(preset) + own

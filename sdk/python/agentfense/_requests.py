@@ -1,10 +1,12 @@
 """Requests of more than a few fields, and what a user may not ask for. Pure."""
 
+import dataclasses
+import os
 from datetime import timedelta
-from typing import Any, Dict, Iterable, List, Optional, TypeVar
+from typing import Any, Dict, Iterable, List, Mapping, Optional, TypeVar
 
+from . import _check, _wire
 from . import _types as t
-from . import _wire
 from ._errors import InvalidConfigurationError
 from ._gen import common_pb2 as common
 from ._gen import process_pb2 as pr
@@ -41,14 +43,13 @@ def rules_out(rules: Iterable[t.PermissionRule]) -> List[common.PermissionRule]:
 
 
 def limits_out(limits: t.ResourceLimits) -> common.ResourceLimits:
-    request = common.ResourceLimits(
-        memory_bytes=limits.memory_bytes,
-        cpu_quota=limits.cpu_quota,
-        cpu_shares=limits.cpu_shares,
-        pids_limit=limits.pids_limit,
-        disk_bytes=limits.disk_bytes,
-        output_rate=limits.output_rate,
-    )
+    if not isinstance(limits, t.ResourceLimits):
+        raise _check.wrong(limits, "resources", "a ResourceLimits")
+    counts = [f.name for f in dataclasses.fields(limits) if f.name != "timeout"]
+    given: Dict[str, Any] = {
+        name: _check.number(getattr(limits, name), f"ResourceLimits.{name}") for name in counts
+    }
+    request = common.ResourceLimits(**given)
     longest = _wire.seconds(limits.timeout, "ResourceLimits.timeout")
     if longest is not None:
         _wire.set_duration(request.timeout, longest)
@@ -73,16 +74,16 @@ def create_sandbox(
     start: bool = False,
 ) -> sb.CreateSandboxRequest:
     request = sb.CreateSandboxRequest(
-        codebase_id=codebase_id,
+        codebase_id=_check.text(codebase_id, "codebase_id"),
         permissions=rules_out(rules),
-        labels=labels,
+        labels=_check.words(labels, "labels"),
         runtime=_RUNTIME[t.RuntimeType.of(runtime)],
-        image=image,
-        resources=limits_out(resources) if resources else None,
+        image=_check.maybe_text(image, "image"),
+        resources=None if resources is None else limits_out(resources),
         commit_mode=_COMMIT_MODE[t.CommitMode.of(commit_mode)],
-        accept_losses=_wire.several(accept_losses or ()),
-        strict=strict,
-        seccomp_groups=_wire.several(seccomp_groups or ()),
+        accept_losses=_check.several(accept_losses, "accept_losses"),
+        strict=bool(strict),
+        seccomp_groups=_check.several(seccomp_groups, "seccomp_groups"),
         request_id=request_id,
         start=start,
     )
@@ -109,25 +110,34 @@ def exec_request(
     *,
     stdin: Optional[_wire.Bytes] = None,
     env: Optional[Dict[str, str]] = None,
-    workdir: Optional[str] = None,
+    workdir: Optional[_check.Path] = None,
     timeout: Optional[float] = None,
 ) -> sb.ExecRequest:
     request = sb.ExecRequest(
-        sandbox_id=sandbox_id, env=env, workdir=workdir, output_limit=OUTPUT_LIMIT
+        sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+        env=_check.words(env, "env"),
+        workdir=_check.maybe_path(workdir, "workdir"),
+        output_limit=OUTPUT_LIMIT,
     )
     if isinstance(command, str):
         request.command = command
-    elif isinstance(command, (bytes, bytearray)):
-        raise InvalidConfigurationError("a command is a string for the shell, or a list")
+    elif isinstance(command, Iterable) and not isinstance(command, (bytes, bytearray, Mapping)):
+        request.argv.extend(_argument(arg, i) for i, arg in enumerate(command))
     else:
-        request.argv.extend(_wire.raw(arg) for arg in command)
+        raise _check.wrong(command, "command", "a str for the shell, or a list of arguments")
     if not request.command and not request.argv:
         raise InvalidConfigurationError("the command is empty")
     if stdin is not None:
-        request.stdin_bytes = _wire.raw(stdin)
+        request.stdin_bytes = _check.data(stdin, "the input")
     if timeout is not None:
         _wire.set_duration(request.timeout, timeout)
     return request
+
+
+def _argument(value: object, index: int) -> bytes:
+    if isinstance(value, (str, bytes, os.PathLike)):
+        return os.fsencode(value)
+    raise _check.wrong(value, f"command[{index}]", "a str, bytes or os.PathLike")
 
 
 # A shell for a terminal; on one it is interactive by itself.
@@ -144,7 +154,7 @@ def terminal(
     size: common.WindowSize,
     command: Optional[t.Command],
     env: Optional[Dict[str, str]],
-    workdir: Optional[str],
+    workdir: Optional[_check.Path],
     timeout: Optional[float],
     request_id: str,
 ) -> pr.SpawnRequest:
@@ -162,14 +172,18 @@ def terminal(
 
 def create_session(
     sandbox_id: str,
-    shell: Optional[str],
+    shell: Optional[_check.Path],
     env: Optional[Dict[str, str]],
-    workdir: Optional[str],
+    workdir: Optional[_check.Path],
     idle_timeout: _wire.Seconds,
     request_id: str,
 ) -> sb.CreateSessionRequest:
     request = sb.CreateSessionRequest(
-        sandbox_id=sandbox_id, shell=shell, env=env, workdir=workdir, request_id=request_id
+        sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+        shell=_check.maybe_path(shell, "shell"),
+        env=_check.words(env, "env"),
+        workdir=_check.maybe_path(workdir, "workdir"),
+        request_id=request_id,
     )
     idle = _wire.seconds(idle_timeout, "idle_timeout")
     if idle is not None:
@@ -179,13 +193,13 @@ def create_session(
 
 def session_exec(session_id: str, command: str, timeout: Optional[float]) -> sb.SessionExecRequest:
     if not isinstance(command, str):
-        raise InvalidConfigurationError(
-            "a session takes a string for its shell; shlex.join() makes one of a list"
-        )
+        raise _check.wrong(command, "command", "a str: shlex.join() makes one of a list")
     if not command:
         raise InvalidConfigurationError("the command is empty")
     request = sb.SessionExecRequest(
-        session_id=session_id, command=command, output_limit=OUTPUT_LIMIT
+        session_id=_check.text(session_id, "session_id"),
+        command=command,
+        output_limit=OUTPUT_LIMIT,
     )
     if timeout is not None:
         _wire.set_duration(request.timeout, timeout)
@@ -205,7 +219,10 @@ def chosen(paths: object, otherwise: str) -> List[bytes]:
     """The paths that a call is limited to; [] for None, an error for none at all."""
     if paths is None:
         return []
-    found = [_wire.path_bytes(path) for path in _wire.several(paths)]  # type: ignore[arg-type]
+    given: Any = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths
+    if not isinstance(given, Iterable):
+        raise _check.wrong(paths, "paths", "a path or a list of paths")
+    found = [_check.path(path, f"paths[{i}]") for i, path in enumerate(given)]
     if not found:
         raise InvalidConfigurationError(f"paths is empty: leave it out to {otherwise} all")
     return found

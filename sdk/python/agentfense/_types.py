@@ -5,6 +5,7 @@ are text as :func:`os.fsdecode` gives it, so a name that is not UTF-8 survives
 the way there and back.
 """
 
+import os
 import shlex
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -377,13 +378,12 @@ class ServerInfo:
     max_output_rate: int = 0
 
 
-Command = Union[str, Sequence[Union[str, bytes]]]
+Argument = Union[str, bytes, "os.PathLike[str]"]
+Command = Union[str, Sequence[Argument]]
 
 
 def command_text(command: Command) -> str:
     """The command as a person would type it."""
     if isinstance(command, str):
         return command
-    return " ".join(
-        shlex.quote(a if isinstance(a, str) else a.decode("utf-8", "replace")) for a in command
-    )
+    return " ".join(shlex.quote(os.fsencode(a).decode("utf-8", "replace")) for a in command)

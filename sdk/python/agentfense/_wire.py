@@ -7,6 +7,7 @@ from typing import Dict, Iterable, List, Optional, TypeVar, Union
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from . import _check
 from . import _types as t
 from ._errors import InvalidConfigurationError
 from ._gen import codebase_pb2 as cb
@@ -14,7 +15,7 @@ from ._gen import common_pb2 as common
 from ._gen import sandbox_pb2 as sb
 
 Seconds = Union[int, float, timedelta, None]
-Bytes = Union[str, bytes]
+Bytes = Union[str, bytes, bytearray, memoryview]
 
 PERMISSION: Dict[t.Permission, "common.Permission"] = {
     t.Permission.NONE: common.PERMISSION_NONE,
@@ -68,31 +69,14 @@ def seconds(value: Seconds, name: str = "timeout") -> Optional[float]:
     if value is None:
         return None
     try:
+        if isinstance(value, (str, bytes, bool)):
+            raise TypeError
         number = value.total_seconds() if isinstance(value, timedelta) else float(value)
     except (TypeError, ValueError):
-        raise InvalidConfigurationError(
-            f"{name} {value!r} is neither seconds nor a timedelta"
-        ) from None
+        raise _check.wrong(value, name, "seconds or a timedelta") from None
     if not 0 < number < 1e9:
         raise InvalidConfigurationError(f"{name} {value!r} is not above 0 and below 10**9 seconds")
     return number
-
-
-def raw(value: Bytes) -> bytes:
-    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
-
-
-def several(values: Union[str, Iterable[str]]) -> List[str]:
-    """A list; one string is a list of one, not of its characters."""
-    return [values] if isinstance(values, str) else list(values)
-
-
-def path_bytes(path: Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]) -> bytes:
-    """A path as the wire has it: bytes; one with a NUL is an error."""
-    data = os.fsencode(path)
-    if b"\0" in data:
-        raise InvalidConfigurationError(f"path {path!r} has a NUL byte")
-    return data
 
 
 def set_duration(target: Duration, value: float) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import os
 import threading
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import grpc
 import grpc.aio
@@ -50,6 +50,7 @@ class Fake(Sessions, Processes, Files, Deltas, Holds):
         self.sandboxes: Dict[str, sb.Sandbox] = {}
         self.calls: List[Any] = []
         self.names: List[str] = []
+        self.deadlines: List[Optional[float]] = []
         self.objects: Dict[bytes, bytes] = {}
         # name of a call: function(request) that returns an answer or arguments for fail
         self.rules: Dict[str, Any] = {}
@@ -97,6 +98,7 @@ class Fake(Sessions, Processes, Files, Deltas, Holds):
 
         async def refuse(context: Any, request: Any) -> Any:
             self.names.append(name)
+            self.deadlines.append(context.time_remaining())
             self.calls.append(request)
             rule = self.rules.get(name)
             answer = rule(request) if rule else None

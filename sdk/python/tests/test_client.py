@@ -125,9 +125,12 @@ def test_a_command_with_a_timeout_is_one_plain_call(client, fake, running):
     assert fake.names[-1] == "Exec" and fake.calls[-1].timeout.seconds == 3
 
 
-def test_a_command_without_a_timeout_is_streamed(client, fake, running):
+def test_a_command_without_a_timeout_has_no_deadline_either(client, fake, running):
     assert client.exec(running, "echo hi").stdout == "echo hi"
-    assert fake.names[-1] == "ExecStream" and not fake.calls[-1].HasField("timeout")
+    assert fake.names[-1] == "Exec" and not fake.calls[-1].HasField("timeout")
+    assert fake.deadlines[-1] is None
+    client.exec(running, "echo hi", timeout=3)
+    assert 3 < fake.deadlines[-1] < 30
 
 
 def test_input_and_argv_arrive_as_bytes(client, fake, running):

@@ -243,7 +243,7 @@ def test_run_passes_everything_on(fake, sandbox):
 def test_run_raises_on_error_if_told_to(sandbox):
     assert sandbox.run("x", on_stdout=lambda _: None).exit_code == 7
     with pytest.raises(agentfense.CommandExecutionError) as e:
-        sandbox.run("x", raise_on_error=True, timeout=None)
+        sandbox.run("x", raise_on_error=True, timeout=None, on_stdout=lambda _: None)
     assert (e.value.exit_code, e.value.stdout, e.value.stderr) == (7, "x", "warning")
 
 

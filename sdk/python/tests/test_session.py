@@ -32,11 +32,13 @@ def test_a_session_is_a_shell_that_ends_with_its_block(fake, sandbox):
     assert (dict(asked.env), asked.workdir, bool(asked.request_id)) == ({"A": "b"}, "src", True)
 
 
-def test_a_command_with_a_timeout_is_one_plain_call(fake, sandbox):
+def test_a_command_is_one_plain_call_unless_somebody_listens(fake, sandbox):
     with sandbox.session() as session:
         session.exec("x", timeout=2.5)
         assert (fake.names[-1], fake.calls[-1].timeout.nanos) == ("SessionExec", 500_000_000)
         session.exec("x")
+        assert (fake.names[-1], fake.calls[-1].HasField("timeout")) == ("SessionExec", False)
+        session.exec("x", on_stdout=lambda _: None)
         assert fake.names[-1] == "SessionExecStream"
         with pytest.raises(ValueError):
             session.exec("x", timeout=0)

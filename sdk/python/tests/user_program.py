@@ -1,6 +1,7 @@
 """A user's program: type checkers read it, strictly, against the built package."""
 
 import asyncio
+import pathlib
 from typing import List
 
 from agentfense import (
@@ -36,6 +37,10 @@ def main() -> int:
         result: ExecResult = sandbox.run("true", on_stdout=print, raise_on_error=True)
         denials: List[Denial] = result.denials
         files: List[FileInfo] = sandbox.list_files()
+        here = pathlib.Path("src")
+        sandbox.run(["ls", here], workdir=here, input=bytearray(b"x"))
+        sandbox.write_file(here / "x", sandbox.read_file(here / "y"))
+        sandbox.commit([here])
         session: SandboxSession
         with sandbox.session(env={"A": "b"}) as session:
             code: int = session.exec("true", timeout=5).exit_code
@@ -72,7 +77,8 @@ async def amain() -> str:
             await process.close_stdin()
             async for data in sandbox.files.stream("x"):
                 print(data)
-            async with await AsyncSandbox.connect(sandbox.id) as again:
+            task = asyncio.create_task(AsyncSandbox.connect(sandbox.id))
+            async with await task as again:
                 await again.run("true")
             return out
     except CommandTimeoutError as e:

@@ -5,26 +5,23 @@ import os
 import uuid
 from typing import AsyncIterator, Iterable, List, Optional, Union
 
+from .. import _check, _wire
 from .. import _methods as methods
 from .. import _types as t
-from .. import _wire
 from .._errors import CodebaseNotFoundError, InvalidConfigurationError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
 from . import _flavor, _undo, _upload
 from ._connection import AsyncConnection
-from ._files import Content, OnProgress, pieces, size_of
+from ._files import Content, OnProgress, checked, pieces, size_of
 
 _PAGE = 500
 
 
 def check_directory(path: "Union[str, os.PathLike[str]]") -> str:
     """The path as text; a ValueError if it is not a directory that can be read."""
-    try:
-        directory = os.fsdecode(path)
-    except TypeError:
-        raise InvalidConfigurationError(f"path {path!r} is not a path") from None
-    if "\0" in directory or not os.path.exists(directory):
+    directory = os.fsdecode(_check.path(path))
+    if not os.path.exists(directory):
         raise InvalidConfigurationError(f"path {directory!r} does not exist")
     if not os.path.isdir(directory):
         raise InvalidConfigurationError(f"path {directory!r} is not a directory")
@@ -51,7 +48,9 @@ class AsyncCodebaseCalls:
         names it and without a sandbox of it.
         """
         request = cb.CreateCodebaseRequest(
-            name=name, owner_id=owner_id, request_id=uuid.uuid4().hex
+            name=_check.text(name, "name"),
+            owner_id=_check.maybe_text(owner_id, "owner_id"),
+            request_id=uuid.uuid4().hex,
         )
         idle = _wire.seconds(idle_timeout, "idle_timeout")
         if idle is not None:
@@ -62,7 +61,7 @@ class AsyncCodebaseCalls:
     async def get_codebase(self, codebase_id: str) -> t.Codebase:
         answer = await self._connection.unary(
             methods.GET_CODEBASE,
-            cb.GetCodebaseRequest(codebase_id=codebase_id),
+            cb.GetCodebaseRequest(codebase_id=_check.text(codebase_id, "codebase_id")),
             About(codebase_id=codebase_id),
             again=True,
         )
@@ -71,7 +70,9 @@ class AsyncCodebaseCalls:
     async def list_codebases(self, owner_id: Optional[str] = None) -> List[t.Codebase]:
         """All codebases of the caller, or those with this owner_id."""
         found: List[t.Codebase] = []
-        request = cb.ListCodebasesRequest(owner_id=owner_id, page_size=_PAGE)
+        request = cb.ListCodebasesRequest(
+            owner_id=_check.maybe_text(owner_id, "owner_id"), page_size=_PAGE
+        )
         while True:
             answer = await self._connection.unary(
                 methods.LIST_CODEBASES, request, About(), again=True
@@ -85,7 +86,7 @@ class AsyncCodebaseCalls:
         """Ends the codebase's ``idle_timeout``: it stays until it is deleted."""
         answer = await self._connection.unary(
             methods.KEEP_CODEBASE,
-            cb.KeepCodebaseRequest(codebase_id=codebase_id),
+            cb.KeepCodebaseRequest(codebase_id=_check.text(codebase_id, "codebase_id")),
             About(codebase_id=codebase_id),
             again=True,
         )
@@ -99,7 +100,7 @@ class AsyncCodebaseCalls:
         with contextlib.suppress(CodebaseNotFoundError):
             await self._connection.unary(
                 methods.DELETE_CODEBASE,
-                cb.DeleteCodebaseRequest(codebase_id=codebase_id),
+                cb.DeleteCodebaseRequest(codebase_id=_check.text(codebase_id, "codebase_id")),
                 About(codebase_id=codebase_id),
                 again=True,
             )
@@ -127,19 +128,20 @@ class AsyncCodebaseCalls:
     async def upload_file(
         self,
         codebase_id: str,
-        file_path: str,
+        file_path: _check.Path,
         content: Content,
         *,
         mode: int = 0,
         on_progress: OnProgress = None,
     ) -> t.UploadResult:
         """Stores one file. A mode of 0 keeps an existing file's and is 0644 for a new one."""
-        path = _wire.path_bytes(file_path)
+        path = _check.path(file_path, "file_path")
+        checked(content)
         metadata = cb.UploadChunk.Metadata(
-            codebase_id=codebase_id,
+            codebase_id=_check.text(codebase_id, "codebase_id"),
             file_path=path.decode("utf-8", "replace"),
             file_path_bytes=path,
-            mode=mode,
+            mode=_check.number(mode, "mode"),
             total_size=size_of(content) or 0,
         )
 
@@ -152,11 +154,11 @@ class AsyncCodebaseCalls:
         answer = await self._connection.send(methods.UPLOAD_FILES, chunks(), about)
         return _wire.upload_result(answer)
 
-    async def stream_file(self, codebase_id: str, file_path: str) -> _flavor.Stream[bytes]:
+    async def stream_file(self, codebase_id: str, file_path: _check.Path) -> _flavor.Stream[bytes]:
         """A file's content in pieces; a file of any size costs no memory."""
-        path = _wire.path_bytes(file_path)
+        path = _check.path(file_path, "file_path")
         request = cb.DownloadFileRequest(
-            codebase_id=codebase_id,
+            codebase_id=_check.text(codebase_id, "codebase_id"),
             file_path=path.decode("utf-8", "replace"),
             file_path_bytes=path,
         )
@@ -165,7 +167,7 @@ class AsyncCodebaseCalls:
         async for chunk in answers:
             yield chunk.data
 
-    async def download_file(self, codebase_id: str, file_path: str) -> bytes:
+    async def download_file(self, codebase_id: str, file_path: _check.Path) -> bytes:
         """The file's content in the codebase's newest snapshot."""
         data: List[bytes] = []
         async for piece in self.stream_file(codebase_id, file_path):
@@ -173,16 +175,16 @@ class AsyncCodebaseCalls:
         return b"".join(data)
 
     async def list_files(
-        self, codebase_id: str, path: str = "", recursive: bool = False
+        self, codebase_id: str, path: _check.Path = "", recursive: bool = False
     ) -> List[t.FileInfo]:
         """What lies in a directory of the codebase's newest snapshot."""
-        raw = _wire.path_bytes(path)
+        raw = _check.path(path)
         request = cb.ListFilesRequest(
-            codebase_id=codebase_id,
+            codebase_id=_check.text(codebase_id, "codebase_id"),
             path=raw.decode("utf-8", "replace"),
             path_bytes=raw,
             recursive=recursive,
         )
-        about = About(codebase_id=codebase_id, path=path, operation="list")
+        about = About(codebase_id=codebase_id, path=os.fsdecode(raw), operation="list")
         answer = await self._connection.unary(methods.LIST_FILES, request, about, again=True)
         return [_wire.file_info(message) for message in answer.files]

@@ -2,8 +2,8 @@
 
 from typing import Dict, List, Optional
 
+from .. import _check, _wire
 from .. import _types as t
-from .. import _wire
 from .._errors import ProcessNotFoundError
 from .._work import ProcessInfo
 from . import _flavor
@@ -21,7 +21,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         command: t.Command,
         timeout: _wire.Seconds = 60,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         raise_on_error: bool = False,
         *,
         input: Optional[_wire.Bytes] = None,
@@ -56,7 +56,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> t.ExecResult:
         """Runs a command to its end; without a timeout it may run forever."""
@@ -67,7 +67,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> AsyncExecStream:
         """Runs a command and iterates over its output as it comes."""
@@ -75,10 +75,10 @@ class AsyncSandboxCommands(AsyncSandboxObject):
 
     def session(
         self,
-        shell: Optional[str] = None,
+        shell: Optional[_check.Path] = None,
         env: Optional[Dict[str, str]] = None,
         *,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         idle_timeout: _wire.Seconds = None,
     ) -> "_flavor.Opening[AsyncSandboxSession]":
         """A persistent shell, where ``cd``, ``export`` and ``source`` last.
@@ -90,9 +90,9 @@ class AsyncSandboxCommands(AsyncSandboxObject):
 
     async def _open_session(
         self,
-        shell: Optional[str],
+        shell: Optional[_check.Path],
         env: Optional[Dict[str, str]],
-        workdir: Optional[str],
+        workdir: Optional[_check.Path],
         idle_timeout: _wire.Seconds,
     ) -> AsyncSandboxSession:
         client = self._live()
@@ -111,7 +111,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
         open_stdin: bool = True,
@@ -140,7 +140,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         rows: int = 24,
         command: Optional[t.Command] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> "_flavor.Opening[AsyncPty]":
         """Starts a shell, or the command, on a terminal."""

@@ -5,7 +5,7 @@ from typing import Any, AsyncIterator, Dict, List, Optional, TypeVar
 
 import grpc
 
-from .. import _endpoint, _fork
+from .. import _check, _endpoint, _fork
 from .._errors import ConnectionError, SandboxError
 from .._failure import About, never_sent, to_error
 from .._methods import Method
@@ -16,6 +16,8 @@ Res = TypeVar("Res")
 
 # Seconds that a call which runs no command may take.
 DEADLINE = 30.0
+# Seconds of a call that may take for ever. Keepalive tells of a server that is gone.
+NEVER = float("inf")
 # Seconds until a server that accepts connections is taken for one that does not.
 _PATIENCE = 10.0
 _TRAILER = "grpc-status-details-bin"
@@ -36,7 +38,7 @@ class _Channel:
 class AsyncConnection:
     """Calls to one endpoint. Opens its channel at the first call, and again after a fork."""
 
-    def __init__(self, endpoint: Optional[str] = None, secure: bool = False) -> None:
+    def __init__(self, endpoint: Optional[_check.Path] = None, secure: bool = False) -> None:
         self.endpoint = _endpoint.resolve(endpoint)
         self.secure = secure
         self._channel: Optional[_Channel] = None
@@ -67,9 +69,10 @@ class AsyncConnection:
         self, method: Method[Req, Res], request: Req, about: About, timeout: Optional[float]
     ) -> Res:
         call = self._call("unary_unary", method)
+        limit = None if timeout == NEVER else timeout or DEADLINE
         try:
             with _flavor.under_way(self._open().channel):
-                answer: Res = await call(request, timeout=timeout or DEADLINE)
+                answer: Res = await call(request, timeout=limit)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         return answer

@@ -3,8 +3,8 @@
 import uuid
 from typing import Dict, Iterable, List, Optional, Union
 
+from .. import _check, _requests, _wire
 from .. import _methods as methods
-from .. import _requests, _wire
 from .. import _types as t
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
@@ -14,7 +14,7 @@ from ._connection import AsyncConnection
 # Seconds until all changes are read and stored.
 _LONG = 120.0
 
-Paths = Union[str, Iterable[str], None]
+Paths = Union[_check.Path, Iterable[_check.Path], None]
 
 
 class AsyncDeltaCalls:
@@ -26,7 +26,7 @@ class AsyncDeltaCalls:
         """What the sandbox changed, in the order of the paths."""
         answer = await self._connection.unary(
             methods.DIFF,
-            sb.DiffRequest(sandbox_id=sandbox_id),
+            sb.DiffRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
             again=True,
@@ -37,7 +37,10 @@ class AsyncDeltaCalls:
         """Applies the permitted changes, or those at and below ``paths``, as one snapshot."""
         answer = await self._connection.unary(
             methods.COMMIT,
-            sb.CommitRequest(sandbox_id=sandbox_id, paths=_requests.chosen(paths, "commit")),
+            sb.CommitRequest(
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                paths=_requests.chosen(paths, "commit"),
+            ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
         )
@@ -47,7 +50,10 @@ class AsyncDeltaCalls:
         """Drops the changes, or those at and below ``paths``; returns what was dropped."""
         answer = await self._connection.unary(
             methods.DISCARD,
-            sb.DiscardRequest(sandbox_id=sandbox_id, paths=_requests.chosen(paths, "discard")),
+            sb.DiscardRequest(
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                paths=_requests.chosen(paths, "discard"),
+            ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
         )
@@ -59,7 +65,9 @@ class AsyncDeltaCalls:
             self._connection,
             methods.SNAPSHOT_SANDBOX,
             sb.SnapshotSandboxRequest(
-                sandbox_id=sandbox_id, name=name, request_id=uuid.uuid4().hex
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                name=_check.maybe_text(name, "name"),
+                request_id=uuid.uuid4().hex,
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
@@ -74,7 +82,10 @@ class AsyncDeltaCalls:
             self._connection,
             methods.FORK_SANDBOX,
             sb.ForkSandboxRequest(
-                sandbox_id=sandbox_id, labels=labels, request_id=uuid.uuid4().hex, start=start
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                labels=_check.words(labels, "labels"),
+                request_id=uuid.uuid4().hex,
+                start=start,
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,

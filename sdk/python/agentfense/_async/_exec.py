@@ -7,12 +7,13 @@ from .. import _methods as methods
 from .. import _wire
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._requests import OUTPUT_LIMIT
 from .._types import Command, ExecChunk, ExecResult, command_text
 from . import _flavor
-from ._connection import AsyncConnection
+from ._connection import NEVER, AsyncConnection
 
 # Seconds beyond the command's own timeout until the call itself is given up.
 _GRACE = 15.0
@@ -20,7 +21,7 @@ _GRACE = 15.0
 Callback = Optional[Callable[[str], object]]
 
 
-class AsyncExecStream:
+class AsyncExecStream(Handle):
     """Iterates over a command's output as it comes.
 
     After the last chunk ``exit_code`` and ``result`` tell how it ended; the
@@ -28,9 +29,16 @@ class AsyncExecStream:
     ``with`` block) ends the command.
     """
 
+    _elsewhere = "read it here"
+
     def __init__(self, answers: _flavor.Stream[sb.ExecOutput], command: Command) -> None:
         self._answers = answers
+        self._command = command_text(command)
         self._reducer = ExecReducer(command, limit=0)
+
+    def __repr__(self) -> str:
+        state = "not ended" if self.exit_code is None else f"ended with {self.exit_code}"
+        return f"<{type(self).__name__} of {self._command!r}: {state}>"
 
     @property
     def exit_code(self) -> Optional[int]:
@@ -72,7 +80,7 @@ class Job:
     request: Any
     command: Command
     about: About
-    # Seconds until the call itself is given up; None where only a stream will do.
+    # Seconds until the call itself is given up; None: never.
     deadline: Optional[float]
 
 
@@ -99,14 +107,11 @@ def stream(connection: AsyncConnection, job: Job) -> AsyncExecStream:
 async def run(
     connection: AsyncConnection, job: Job, on_stdout: Callback = None, on_stderr: Callback = None
 ) -> ExecResult:
-    """Runs the command to its end.
-
-    One plain call where that does: nobody listens to the output, and there is a
-    timeout to give the call its deadline.
-    """
-    if job.deadline is None or on_stdout is not None or on_stderr is not None:
+    """Runs the command to its end: with one plain call, unless somebody listens."""
+    if on_stdout is not None or on_stderr is not None:
         return await _collect(connection, job, on_stdout, on_stderr)
-    answer = await connection.unary(job.whole, job.request, job.about, timeout=job.deadline)
+    deadline = NEVER if job.deadline is None else job.deadline
+    answer = await connection.unary(job.whole, job.request, job.about, timeout=deadline)
     return _wire.exec_result(answer, job.command)
 
 

@@ -4,8 +4,8 @@ import signal as signals
 import uuid
 from typing import Dict, List, Optional
 
+from .. import _check, _requests, _wire, _wire_work
 from .. import _methods as methods
-from .. import _requests, _wire, _wire_work
 from .. import _types as t
 from .._failure import About
 from .._gen import process_pb2 as pr
@@ -28,7 +28,7 @@ class AsyncProcessCalls:
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
         open_stdin: bool = True,
@@ -51,7 +51,7 @@ class AsyncProcessCalls:
         rows: int = 24,
         command: Optional[t.Command] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> ProcessInfo:
         """Starts a command, or else a shell, on a terminal of its own."""
@@ -70,7 +70,7 @@ class AsyncProcessCalls:
     async def get_process(self, process_id: str) -> ProcessInfo:
         answer = await self._connection.unary(
             methods.GET_PROCESS,
-            pr.GetProcessRequest(process_id=process_id),
+            pr.GetProcessRequest(process_id=_check.text(process_id, "process_id")),
             About(process_id=process_id),
             again=True,
         )
@@ -80,7 +80,7 @@ class AsyncProcessCalls:
         """Processes that run, and the last ones that ended."""
         answer = await self._connection.unary(
             methods.LIST_PROCESSES,
-            pr.ListProcessesRequest(sandbox_id=sandbox_id),
+            pr.ListProcessesRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             again=True,
         )
@@ -90,11 +90,18 @@ class AsyncProcessCalls:
         """Signals the process group; SIGKILL ends all that descends from the process."""
         await self._connection.unary(
             methods.SIGNAL_PROCESS,
-            pr.SignalProcessRequest(process_id=process_id, signal=int(signal)),
+            pr.SignalProcessRequest(
+                process_id=_check.text(process_id, "process_id"),
+                signal=_check.number(signal, "signal"),
+            ),
             About(process_id=process_id),
         )
 
     async def _attach(self, process_id: str) -> AsyncProcessStream:
         stream = await self._connection.duplex(methods.ATTACH, About(process_id=process_id))
-        await stream.send(pr.AttachInput(attach=pr.AttachRequest(process_id=process_id)))
+        await stream.send(
+            pr.AttachInput(
+                attach=pr.AttachRequest(process_id=_check.text(process_id, "process_id"))
+            )
+        )
         return stream

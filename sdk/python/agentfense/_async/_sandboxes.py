@@ -4,8 +4,8 @@ import contextlib
 import uuid
 from typing import Dict, Iterable, List, Optional
 
+from .. import _check, _presets, _requests, _wire
 from .. import _methods as methods
-from .. import _presets, _requests, _wire
 from .. import _types as t
 from .._errors import SandboxNotFoundError
 from .._failure import About
@@ -50,7 +50,7 @@ class AsyncSandboxCalls:
         It does not start where the host lacks a protection that it needs, or with
         ``strict`` any at all, unless ``accept_losses`` names that.
         """
-        given = list(permissions or ())
+        given = _presets.listed(permissions)
         if preset is not None or not given or any(rule is ... for rule in given):
             rules = _presets.compose(preset, given)
         else:
@@ -84,7 +84,7 @@ class AsyncSandboxCalls:
     async def get_sandbox(self, sandbox_id: str) -> t.SandboxInfo:
         answer = await self._connection.unary(
             methods.GET_SANDBOX,
-            sb.GetSandboxRequest(sandbox_id=sandbox_id),
+            sb.GetSandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             again=True,
         )
@@ -95,7 +95,11 @@ class AsyncSandboxCalls:
     ) -> List[t.SandboxInfo]:
         """All sandboxes of the caller, or those of this codebase and with all these labels."""
         found: List[t.SandboxInfo] = []
-        request = sb.ListSandboxesRequest(codebase_id=codebase_id, page_size=_PAGE, labels=labels)
+        request = sb.ListSandboxesRequest(
+            codebase_id=_check.maybe_text(codebase_id, "codebase_id"),
+            page_size=_PAGE,
+            labels=labels,
+        )
         while True:
             answer = await self._connection.unary(
                 methods.LIST_SANDBOXES, request, About(), again=True
@@ -108,7 +112,7 @@ class AsyncSandboxCalls:
     async def start_sandbox(self, sandbox_id: str) -> t.SandboxInfo:
         answer = await self._connection.unary(
             methods.START_SANDBOX,
-            sb.StartSandboxRequest(sandbox_id=sandbox_id),
+            sb.StartSandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             timeout=_START,
         )
@@ -118,7 +122,7 @@ class AsyncSandboxCalls:
         """Ends every process; the delta stays until the sandbox is destroyed."""
         answer = await self._connection.unary(
             methods.STOP_SANDBOX,
-            sb.StopSandboxRequest(sandbox_id=sandbox_id),
+            sb.StopSandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             timeout=_START,
         )
@@ -129,7 +133,7 @@ class AsyncSandboxCalls:
         with contextlib.suppress(SandboxNotFoundError):
             await self._connection.unary(
                 methods.DESTROY_SANDBOX,
-                sb.DestroySandboxRequest(sandbox_id=sandbox_id),
+                sb.DestroySandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
                 About(sandbox_id=sandbox_id),
                 timeout=_START,
                 again=True,
@@ -141,7 +145,7 @@ class AsyncSandboxCalls:
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
         on_stdout: Callback = None,
@@ -164,7 +168,7 @@ class AsyncSandboxCalls:
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> AsyncExecStream:
         """Runs a command and iterates over its output; it starts with the first iteration."""

@@ -3,9 +3,9 @@
 import os
 from typing import AsyncIterator, Iterable, List, Optional, Sequence
 
+from .. import _check, _requests, _walk
 from .. import _errors as errors
 from .. import _methods as methods
-from .. import _requests, _walk, _wire
 from .._errors import UploadError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
@@ -34,7 +34,8 @@ async def upload_directory(
     Where it cannot see the same directory, the content that it lacks is sent.
     """
     options = cb.IngestOptions(
-        permissions=_requests.rules_out(rules), ignore_patterns=_wire.several(ignore_patterns or ())
+        permissions=_requests.rules_out(rules),
+        ignore_patterns=_check.several(ignore_patterns, "ignore_patterns"),
     )
     about = About(codebase_id=codebase_id, path=path, operation="upload")
     if connection.endpoint.socket_path:
@@ -59,7 +60,7 @@ async def _ingest(
     directory = os.path.realpath(path)
     st = os.stat(directory)
     request = cb.IngestDirectoryRequest(
-        codebase_id=codebase_id,
+        codebase_id=_check.text(codebase_id, "codebase_id"),
         directory=os.fsencode(directory),
         device=st.st_dev,
         inode=st.st_ino,

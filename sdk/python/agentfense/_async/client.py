@@ -2,11 +2,12 @@
 
 from typing import Optional
 
+from .. import _check, _wire
 from .. import _methods as methods
 from .. import _types as t
-from .. import _wire
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from ._codebases import AsyncCodebaseCalls
 from ._connection import AsyncConnection
 from ._delta import AsyncDeltaCalls
@@ -17,6 +18,7 @@ from ._sessions import AsyncSessionCalls
 
 
 class AsyncSandboxClient(
+    Handle,
     AsyncCodebaseCalls,
     AsyncSandboxCalls,
     AsyncSessionCalls,
@@ -31,12 +33,17 @@ class AsyncSandboxClient(
     before the first call.
     """
 
-    def __init__(self, endpoint: Optional[str] = None, secure: bool = False) -> None:
+    _elsewhere = "make one there, with the same endpoint"
+
+    def __init__(self, endpoint: Optional[_check.Path] = None, secure: bool = False) -> None:
         self._connection = AsyncConnection(endpoint, secure)
 
     @property
     def endpoint(self) -> str:
         return str(self._connection.endpoint)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.endpoint}>"
 
     def another(self) -> "AsyncSandboxClient":
         """A client of the same server, closed on its own."""

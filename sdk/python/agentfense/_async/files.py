@@ -1,35 +1,40 @@
 """A sandbox's files as an object: sandbox.files."""
 
-import os
 from typing import IO, List
 
 from .. import _types as t
 from .._errors import FileNotFoundError
+from .._handle import Handle
 from .._work import Progress
 from . import _flavor
 from ._files import AsyncFileWatch, Content, OnProgress
 from ._object import AsyncSandboxObject, Path
 
 
-class AsyncSandboxFiles:
+class AsyncSandboxFiles(Handle):
     """The files as the running sandbox sees them.
 
     "x", "/x" and "/workspace/x" are the same. What is blocked is
     PermissionDeniedError, what is hidden FileNotFoundError.
     """
 
+    _elsewhere = "pass the sandbox's id, and use Sandbox.connect(id) there"
+
     def __init__(self, sandbox: AsyncSandboxObject) -> None:
         self._sandbox = sandbox
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._sandbox.id}>"
 
     async def read(self, path: Path, *, encoding: str = "utf-8", errors: str = "strict") -> str:
         return (await self.read_bytes(path)).decode(encoding, errors)
 
     async def read_bytes(self, path: Path) -> bytes:
-        return await self._sandbox._live().read_sandbox_file(self._sandbox.id, os.fspath(path))
+        return await self._sandbox._live().read_sandbox_file(self._sandbox.id, path)
 
     def stream(self, path: Path) -> _flavor.Stream[bytes]:
         """The content in pieces, for files of any size."""
-        return self._sandbox._live().stream_sandbox_file(self._sandbox.id, os.fspath(path))
+        return self._sandbox._live().stream_sandbox_file(self._sandbox.id, path)
 
     async def read_into(
         self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
@@ -55,17 +60,15 @@ class AsyncSandboxFiles:
         is 0644 for a new one.
         """
         return await self._sandbox._live().write_sandbox_file(
-            self._sandbox.id, os.fspath(path), content, mode=mode, on_progress=on_progress
+            self._sandbox.id, path, content, mode=mode, on_progress=on_progress
         )
 
     async def list(self, path: Path = "", recursive: bool = False) -> List[t.FileInfo]:
-        return await self._sandbox._live().list_sandbox_files(
-            self._sandbox.id, os.fspath(path), recursive
-        )
+        return await self._sandbox._live().list_sandbox_files(self._sandbox.id, path, recursive)
 
     async def stat(self, path: Path) -> t.FileInfo:
         """What is at the path; a symbolic link is not followed."""
-        return await self._sandbox._live().stat_sandbox_file(self._sandbox.id, os.fspath(path))
+        return await self._sandbox._live().stat_sandbox_file(self._sandbox.id, path)
 
     async def exists(self, path: Path) -> bool:
         """Whether the sandbox sees something there, be it a link that leads nowhere."""
@@ -77,22 +80,16 @@ class AsyncSandboxFiles:
 
     async def remove(self, path: Path, recursive: bool = False) -> None:
         """Removes a file or a directory, with ``recursive`` one that is not empty as well."""
-        await self._sandbox._live().remove_sandbox_file(
-            self._sandbox.id, os.fspath(path), recursive
-        )
+        await self._sandbox._live().remove_sandbox_file(self._sandbox.id, path, recursive)
 
     async def rename(self, path: Path, to: Path) -> None:
         """Renames a file or a directory; a file at ``to`` is replaced."""
-        await self._sandbox._live().rename_sandbox_file(
-            self._sandbox.id, os.fspath(path), os.fspath(to)
-        )
+        await self._sandbox._live().rename_sandbox_file(self._sandbox.id, path, to)
 
     async def make_dir(self, path: Path) -> t.FileInfo:
         """Makes a directory and its missing parents; one that is there is no error."""
-        return await self._sandbox._live().make_sandbox_directory(self._sandbox.id, os.fspath(path))
+        return await self._sandbox._live().make_sandbox_directory(self._sandbox.id, path)
 
     def watch(self, path: Path = "", recursive: bool = False) -> AsyncFileWatch:
         """Iterates over the changes below a directory as the sandbox makes them."""
-        return self._sandbox._live().watch_sandbox_files(
-            self._sandbox.id, os.fspath(path), recursive
-        )
+        return self._sandbox._live().watch_sandbox_files(self._sandbox.id, path, recursive)

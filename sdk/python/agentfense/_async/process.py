@@ -10,18 +10,19 @@ from .._errors import CommandTimeoutError, ProcessNotFoundError, SandboxError
 from .._gen import common_pb2 as common
 from .._gen import process_pb2 as pr
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from .._reduce import ExecReducer
 from .._work import ProcessInfo
 from . import _flavor
 from ._exec import Callback, Listeners
-from ._files import Content, pieces
+from ._files import Content, checked, pieces
 from ._processes import AsyncProcessStream
 from .client import AsyncSandboxClient
 
 P = TypeVar("P", bound="AsyncProcess")
 
 
-class AsyncProcess:
+class AsyncProcess(Handle):
     """One command in the background. It lives until it ends, is killed, or its sandbox goes.
 
     Iterating gives its output as it comes; ``wait`` reads the rest. One client at
@@ -31,6 +32,8 @@ class AsyncProcess:
 
     At the end of a ``with`` block the process is killed.
     """
+
+    _elsewhere = "pass its id, and use Sandbox.process(id) there"
 
     def __init__(
         self,
@@ -168,7 +171,7 @@ class AsyncProcess:
         It waits while the command does not read; as with any pipe, one that
         waits for its own output to be read needs somebody to read it.
         """
-        async for piece in pieces(data):
+        async for piece in pieces(checked(data)):
             await self._send(pr.AttachInput(stdin=piece))
 
     async def close_stdin(self) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Type, TypeVar
 
-from .. import _presets, _requests, _wire
+from .. import _check, _presets, _requests, _wire
 from .. import _types as t
 from .._errors import CodebaseNotFoundError, SandboxError
 from .._reduce import name_of
@@ -48,7 +48,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,
         image: Optional[str] = None,
         resources: Optional[t.ResourceLimits] = None,
-        endpoint: Optional[str] = None,
+        endpoint: Optional[_check.Path] = None,
         secure: bool = False,
         owner_id: Optional[str] = None,
         codebase_name: Optional[str] = None,
@@ -87,15 +87,18 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
-            accept_losses=_wire.several(accept_losses or ()),
+            accept_losses=_check.several(accept_losses, "accept_losses"),
             strict=strict,
-            seccomp_groups=_wire.several(seccomp_groups or ()),
+            seccomp_groups=_check.several(seccomp_groups, "seccomp_groups"),
         )
+        name = _check.maybe_text(codebase_name, "codebase_name") or name_of(directory)
+        _check.maybe_text(owner_id, "owner_id")
+        ignored = _check.several(ignore_patterns, "ignore_patterns")
         client = AsyncSandboxClient(endpoint, secure)
 
         async def stored() -> t.Codebase:
             made = await client.create_codebase(
-                codebase_name or name_of(directory),
+                name,
                 owner_id,
                 idle_timeout=_requests.DEFAULT_IDLE if idle_timeout is None else idle_timeout,
             )
@@ -104,7 +107,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
                     made.id,
                     directory,
                     permissions=rules,
-                    ignore_patterns=ignore_patterns,
+                    ignore_patterns=ignored,
                     on_progress=on_progress,
                 )
             except BaseException:
@@ -122,7 +125,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,
         image: Optional[str] = None,
         resources: Optional[t.ResourceLimits] = None,
-        endpoint: Optional[str] = None,
+        endpoint: Optional[_check.Path] = None,
         secure: bool = False,
         labels: Optional[Dict[str, str]] = None,
         auto_start: bool = True,
@@ -149,9 +152,9 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
-            accept_losses=_wire.several(accept_losses or ()),
+            accept_losses=_check.several(accept_losses, "accept_losses"),
             strict=strict,
-            seccomp_groups=_wire.several(seccomp_groups or ()),
+            seccomp_groups=_check.several(seccomp_groups, "seccomp_groups"),
         )
         client = AsyncSandboxClient(endpoint, secure)
 
@@ -163,7 +166,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
 
     @classmethod
     def connect(
-        cls: Type[S], sandbox_id: str, endpoint: Optional[str] = None, secure: bool = False
+        cls: Type[S], sandbox_id: str, endpoint: Optional[_check.Path] = None, secure: bool = False
     ) -> "_flavor.Opening[S]":
         """A sandbox that exists. It owns nothing: the end of a ``with`` block leaves it running."""
         return _flavor.Opening(cls._find(AsyncSandboxClient(endpoint, secure), sandbox_id))

@@ -6,6 +6,7 @@ from .. import _types as t
 from .. import _wire
 from .._enums import SessionStatus
 from .._errors import SandboxError, SessionClosedError
+from .._handle import Handle
 from .._work import Session
 from . import _flavor
 from ._exec import AsyncExecStream, Callback
@@ -15,12 +16,14 @@ from .client import AsyncSandboxClient
 S = TypeVar("S", bound="AsyncSandboxSession")
 
 
-class AsyncSandboxSession:
+class AsyncSandboxSession(Handle):
     """One shell. ``cd``, ``export``, ``source``, functions and background jobs last.
 
     Commands run one after the other, also those of concurrent callers. In a
     ``with`` block the shell is ended at the end; it ends with its sandbox too.
     """
+
+    _elsewhere = "pass its id, and use SandboxClient.session_exec(id, ...) there"
 
     def __init__(self, client: AsyncSandboxClient, info: Session) -> None:
         self._client = client

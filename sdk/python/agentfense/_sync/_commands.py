@@ -3,8 +3,8 @@
 
 from typing import Dict, List, Optional
 
+from .. import _check, _wire
 from .. import _types as t
-from .. import _wire
 from .._errors import ProcessNotFoundError
 from .._work import ProcessInfo
 from . import _flavor
@@ -22,7 +22,7 @@ class SandboxCommands(SandboxObject):
         command: t.Command,
         timeout: _wire.Seconds = 60,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         raise_on_error: bool = False,
         *,
         input: Optional[_wire.Bytes] = None,
@@ -57,7 +57,7 @@ class SandboxCommands(SandboxObject):
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> t.ExecResult:
         """Runs a command to its end; without a timeout it may run forever."""
@@ -68,7 +68,7 @@ class SandboxCommands(SandboxObject):
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> ExecStream:
         """Runs a command and iterates over its output as it comes."""
@@ -76,10 +76,10 @@ class SandboxCommands(SandboxObject):
 
     def session(
         self,
-        shell: Optional[str] = None,
+        shell: Optional[_check.Path] = None,
         env: Optional[Dict[str, str]] = None,
         *,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         idle_timeout: _wire.Seconds = None,
     ) -> "SandboxSession":
         """A persistent shell, where ``cd``, ``export`` and ``source`` last.
@@ -91,9 +91,9 @@ class SandboxCommands(SandboxObject):
 
     def _open_session(
         self,
-        shell: Optional[str],
+        shell: Optional[_check.Path],
         env: Optional[Dict[str, str]],
-        workdir: Optional[str],
+        workdir: Optional[_check.Path],
         idle_timeout: _wire.Seconds,
     ) -> SandboxSession:
         client = self._live()
@@ -112,7 +112,7 @@ class SandboxCommands(SandboxObject):
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
         open_stdin: bool = True,
@@ -141,7 +141,7 @@ class SandboxCommands(SandboxObject):
         rows: int = 24,
         command: Optional[t.Command] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> "Pty":
         """Starts a shell, or the command, on a terminal."""

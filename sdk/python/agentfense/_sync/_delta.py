@@ -4,8 +4,8 @@
 import uuid
 from typing import Dict, Iterable, List, Optional, Union
 
+from .. import _check, _requests, _wire
 from .. import _methods as methods
-from .. import _requests, _wire
 from .. import _types as t
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
@@ -15,7 +15,7 @@ from ._connection import Connection
 # Seconds until all changes are read and stored.
 _LONG = 120.0
 
-Paths = Union[str, Iterable[str], None]
+Paths = Union[_check.Path, Iterable[_check.Path], None]
 
 
 class DeltaCalls:
@@ -27,7 +27,7 @@ class DeltaCalls:
         """What the sandbox changed, in the order of the paths."""
         answer = self._connection.unary(
             methods.DIFF,
-            sb.DiffRequest(sandbox_id=sandbox_id),
+            sb.DiffRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
             again=True,
@@ -38,7 +38,10 @@ class DeltaCalls:
         """Applies the permitted changes, or those at and below ``paths``, as one snapshot."""
         answer = self._connection.unary(
             methods.COMMIT,
-            sb.CommitRequest(sandbox_id=sandbox_id, paths=_requests.chosen(paths, "commit")),
+            sb.CommitRequest(
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                paths=_requests.chosen(paths, "commit"),
+            ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
         )
@@ -48,7 +51,10 @@ class DeltaCalls:
         """Drops the changes, or those at and below ``paths``; returns what was dropped."""
         answer = self._connection.unary(
             methods.DISCARD,
-            sb.DiscardRequest(sandbox_id=sandbox_id, paths=_requests.chosen(paths, "discard")),
+            sb.DiscardRequest(
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                paths=_requests.chosen(paths, "discard"),
+            ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
         )
@@ -60,7 +66,9 @@ class DeltaCalls:
             self._connection,
             methods.SNAPSHOT_SANDBOX,
             sb.SnapshotSandboxRequest(
-                sandbox_id=sandbox_id, name=name, request_id=uuid.uuid4().hex
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                name=_check.maybe_text(name, "name"),
+                request_id=uuid.uuid4().hex,
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,
@@ -75,7 +83,10 @@ class DeltaCalls:
             self._connection,
             methods.FORK_SANDBOX,
             sb.ForkSandboxRequest(
-                sandbox_id=sandbox_id, labels=labels, request_id=uuid.uuid4().hex, start=start
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                labels=_check.words(labels, "labels"),
+                request_id=uuid.uuid4().hex,
+                start=start,
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,

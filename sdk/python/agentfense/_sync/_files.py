@@ -4,12 +4,13 @@
 import os
 from typing import IO, Any, Iterator, Callable, Iterable, List, Optional, Union
 
+from .. import _check, _wire, _wire_work
 from .. import _methods as methods
 from .. import _types as t
-from .. import _wire, _wire_work
 from .._failure import About
 from .._gen import file_pb2 as fl
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from .._work import FileEvent, Progress
 from . import _flavor
 from ._connection import Connection
@@ -17,6 +18,7 @@ from ._connection import Connection
 _CHUNK = 256 << 10
 
 Content = Union[str, bytes, bytearray, memoryview, IO[bytes], Iterable[bytes]]
+_CONTENT = "str, bytes, an open binary file or an iterable of bytes"
 OnProgress = Optional[Callable[[Progress], object]]
 
 
@@ -32,32 +34,49 @@ def pieces(content: Content, on_progress: OnProgress = None) -> Iterator[bytes]:
 def size_of(content: Content) -> Optional[int]:
     """How many bytes there are, where that is known before they are read."""
     if isinstance(content, str):
-        return len(_wire.raw(content))
+        return len(_check.data(content, "content"))
     if isinstance(content, (bytes, bytearray)):
         return len(content)
     return content.nbytes if isinstance(content, memoryview) else None
 
 
+def checked(content: Content) -> Content:
+    """The content itself; an error for what is none."""
+    if isinstance(content, dict) or not (
+        hasattr(content, "read") or isinstance(content, (memoryview, Iterable))
+    ):
+        raise _check.wrong(content, "content", _CONTENT)
+    return content
+
+
+def _bytes(part: Any) -> Any:
+    if not isinstance(part, (bytes, bytearray, memoryview)):
+        raise _check.wrong(part, "a piece of the content", "bytes: open a file in binary mode")
+    return part
+
+
 def _cut(content: Content) -> Iterable[bytes]:
     read: Any = getattr(content, "read", None)
     if read is not None:
-        yield from iter(lambda: read(_CHUNK), b"")
+        yield from iter(lambda: bytes(_bytes(read(_CHUNK))), b"")
         return
-    whole: Any = _wire.raw(content) if isinstance(content, str) else content
+    whole: Any = _check.data(content, "content") if isinstance(content, str) else content
     if isinstance(whole, (bytes, bytearray, memoryview)):
         whole = [whole]
     for part in whole:
-        view = memoryview(part).cast("B")
+        view = memoryview(_bytes(part)).cast("B")
         for first in range(0, len(view), _CHUNK):
             yield bytes(view[first : first + _CHUNK])
 
 
-class FileWatch:
+class FileWatch(Handle):
     """Iterates over the changes below a directory as the sandbox makes them.
 
     From the begin of its ``with`` block, or else from the first iteration on,
     nothing is missed. Leaving the block ends it.
     """
+
+    _elsewhere = "read it here"
 
     def __init__(self, events: _flavor.Stream[fl.FileEvent]) -> None:
         self._events = events
@@ -88,16 +107,18 @@ class FileCalls:
 
     _connection: Connection
 
-    def stream_sandbox_file(self, sandbox_id: str, path: str) -> _flavor.Stream[bytes]:
+    def stream_sandbox_file(
+        self, sandbox_id: str, path: _check.Path
+    ) -> _flavor.Stream[bytes]:
         """A file's content in pieces; a file of any size costs no memory."""
-        raw = _wire.path_bytes(path)
-        request = sb.ReadFileRequest(sandbox_id=sandbox_id, path=raw)
+        raw = _check.path(path)
+        request = sb.ReadFileRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw)
         about = _about(sandbox_id, raw, "read")
         answers = self._connection.answers(methods.READ_FILE, request, about, again=True)
         for chunk in answers:
             yield chunk.data
 
-    def read_sandbox_file(self, sandbox_id: str, path: str) -> bytes:
+    def read_sandbox_file(self, sandbox_id: str, path: _check.Path) -> bytes:
         """A file as the running sandbox sees it."""
         data: List[bytes] = []
         for piece in self.stream_sandbox_file(sandbox_id, path):
@@ -107,17 +128,22 @@ class FileCalls:
     def write_sandbox_file(
         self,
         sandbox_id: str,
-        path: str,
+        path: _check.Path,
         content: Content,
         *,
         mode: int = 0,
         on_progress: OnProgress = None,
     ) -> t.FileInfo:
         """Writes a file into the running sandbox's delta; missing directories are created."""
-        raw = _wire.path_bytes(path)
+        raw = _check.path(path)
+        checked(content)
+        start = sb.WriteFileRequest.Start(
+            sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+            path=raw,
+            mode=_check.number(mode, "mode"),
+        )
 
         def steps() -> Iterator[sb.WriteFileRequest]:
-            start = sb.WriteFileRequest.Start(sandbox_id=sandbox_id, path=raw, mode=mode)
             yield sb.WriteFileRequest(start=start)
             for piece in pieces(content, on_progress):
                 yield sb.WriteFileRequest(data=piece)
@@ -126,64 +152,74 @@ class FileCalls:
         return _wire.file_info(self._connection.send(methods.WRITE_FILE, steps(), about))
 
     def list_sandbox_files(
-        self, sandbox_id: str, path: str = "", recursive: bool = False
+        self, sandbox_id: str, path: _check.Path = "", recursive: bool = False
     ) -> List[t.FileInfo]:
         """What lies in a directory as the running sandbox sees it."""
-        raw = _wire.path_bytes(path)
+        raw = _check.path(path)
         answer = self._connection.unary(
             methods.LIST_SANDBOX_FILES,
-            sb.ListSandboxFilesRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive),
+            sb.ListSandboxFilesRequest(
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
+            ),
             _about(sandbox_id, raw, "list"),
             again=True,
         )
         return [_wire.file_info(message) for message in answer.files]
 
-    def stat_sandbox_file(self, sandbox_id: str, path: str) -> t.FileInfo:
-        raw = _wire.path_bytes(path)
+    def stat_sandbox_file(self, sandbox_id: str, path: _check.Path) -> t.FileInfo:
+        raw = _check.path(path)
         answer = self._connection.unary(
             methods.STAT_FILE,
-            fl.StatFileRequest(sandbox_id=sandbox_id, path=raw),
+            fl.StatFileRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw),
             _about(sandbox_id, raw, "stat"),
             again=True,
         )
         return _wire.file_info(answer)
 
     def remove_sandbox_file(
-        self, sandbox_id: str, path: str, recursive: bool = False
+        self, sandbox_id: str, path: _check.Path, recursive: bool = False
     ) -> None:
         """Removes a file or a directory, with ``recursive`` one that is not empty as well."""
-        raw = _wire.path_bytes(path)
+        raw = _check.path(path)
         self._connection.unary(
             methods.REMOVE_FILE,
-            fl.RemoveFileRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive),
+            fl.RemoveFileRequest(
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
+            ),
             _about(sandbox_id, raw, "remove"),
         )
 
-    def rename_sandbox_file(self, sandbox_id: str, path: str, to: str) -> None:
+    def rename_sandbox_file(
+        self, sandbox_id: str, path: _check.Path, to: _check.Path
+    ) -> None:
         """Renames a file or a directory; a file at ``to`` is replaced."""
-        raw = _wire.path_bytes(path)
-        request = fl.RenameFileRequest(sandbox_id=sandbox_id, to=_wire.path_bytes(to))
+        raw = _check.path(path)
+        request = fl.RenameFileRequest(
+            sandbox_id=_check.text(sandbox_id, "sandbox_id"), to=_check.path(to, "to")
+        )
         setattr(request, "from", raw)
         about = _about(sandbox_id, raw, "rename")
         self._connection.unary(methods.RENAME_FILE, request, about)
 
-    def make_sandbox_directory(self, sandbox_id: str, path: str) -> t.FileInfo:
+    def make_sandbox_directory(self, sandbox_id: str, path: _check.Path) -> t.FileInfo:
         """Makes a directory and its missing parents; one that is there is no error."""
-        raw = _wire.path_bytes(path)
+        raw = _check.path(path)
         answer = self._connection.unary(
             methods.MAKE_DIRECTORY,
-            fl.MakeDirectoryRequest(sandbox_id=sandbox_id, path=raw),
+            fl.MakeDirectoryRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw),
             _about(sandbox_id, raw, "create"),
             again=True,
         )
         return _wire.file_info(answer)
 
     def watch_sandbox_files(
-        self, sandbox_id: str, path: str = "", recursive: bool = False
+        self, sandbox_id: str, path: _check.Path = "", recursive: bool = False
     ) -> FileWatch:
         """The changes below a directory as the sandbox makes them."""
-        raw = _wire.path_bytes(path)
-        request = fl.WatchFilesRequest(sandbox_id=sandbox_id, path=raw, recursive=recursive)
+        raw = _check.path(path)
+        request = fl.WatchFilesRequest(
+            sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
+        )
         about = _about(sandbox_id, raw, "watch")
         return FileWatch(self._connection.answers(methods.WATCH_FILES, request, about))
 

@@ -6,13 +6,16 @@ from typing import Optional, Union
 
 from .. import _types as t
 from .._errors import SandboxNotFoundError
+from .._handle import Handle
 from .client import SandboxClient
 
 Path = Union[str, "os.PathLike[str]"]
 
 
-class SandboxObject:
+class SandboxObject(Handle):
     """The part of a sandbox that all others build on."""
+
+    _elsewhere = "pass its id, and use Sandbox.connect(id) there"
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ import contextlib
 import uuid
 from typing import Dict, Iterable, List, Optional
 
+from .. import _check, _presets, _requests, _wire
 from .. import _methods as methods
-from .. import _presets, _requests, _wire
 from .. import _types as t
 from .._errors import SandboxNotFoundError
 from .._failure import About
@@ -51,7 +51,7 @@ class SandboxCalls:
         It does not start where the host lacks a protection that it needs, or with
         ``strict`` any at all, unless ``accept_losses`` names that.
         """
-        given = list(permissions or ())
+        given = _presets.listed(permissions)
         if preset is not None or not given or any(rule is ... for rule in given):
             rules = _presets.compose(preset, given)
         else:
@@ -85,7 +85,7 @@ class SandboxCalls:
     def get_sandbox(self, sandbox_id: str) -> t.SandboxInfo:
         answer = self._connection.unary(
             methods.GET_SANDBOX,
-            sb.GetSandboxRequest(sandbox_id=sandbox_id),
+            sb.GetSandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             again=True,
         )
@@ -96,7 +96,11 @@ class SandboxCalls:
     ) -> List[t.SandboxInfo]:
         """All sandboxes of the caller, or those of this codebase and with all these labels."""
         found: List[t.SandboxInfo] = []
-        request = sb.ListSandboxesRequest(codebase_id=codebase_id, page_size=_PAGE, labels=labels)
+        request = sb.ListSandboxesRequest(
+            codebase_id=_check.maybe_text(codebase_id, "codebase_id"),
+            page_size=_PAGE,
+            labels=labels,
+        )
         while True:
             answer = self._connection.unary(
                 methods.LIST_SANDBOXES, request, About(), again=True
@@ -109,7 +113,7 @@ class SandboxCalls:
     def start_sandbox(self, sandbox_id: str) -> t.SandboxInfo:
         answer = self._connection.unary(
             methods.START_SANDBOX,
-            sb.StartSandboxRequest(sandbox_id=sandbox_id),
+            sb.StartSandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             timeout=_START,
         )
@@ -119,7 +123,7 @@ class SandboxCalls:
         """Ends every process; the delta stays until the sandbox is destroyed."""
         answer = self._connection.unary(
             methods.STOP_SANDBOX,
-            sb.StopSandboxRequest(sandbox_id=sandbox_id),
+            sb.StopSandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             timeout=_START,
         )
@@ -130,7 +134,7 @@ class SandboxCalls:
         with contextlib.suppress(SandboxNotFoundError):
             self._connection.unary(
                 methods.DESTROY_SANDBOX,
-                sb.DestroySandboxRequest(sandbox_id=sandbox_id),
+                sb.DestroySandboxRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
                 About(sandbox_id=sandbox_id),
                 timeout=_START,
                 again=True,
@@ -142,7 +146,7 @@ class SandboxCalls:
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
         on_stdout: Callback = None,
@@ -165,7 +169,7 @@ class SandboxCalls:
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
         env: Optional[Dict[str, str]] = None,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> ExecStream:
         """Runs a command and iterates over its output; it starts with the first iteration."""

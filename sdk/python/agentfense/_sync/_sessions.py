@@ -5,8 +5,8 @@ import contextlib
 import uuid
 from typing import Dict, List, Optional
 
+from .. import _check, _requests, _wire, _wire_work
 from .. import _methods as methods
-from .. import _requests, _wire, _wire_work
 from .. import _types as t
 from .._errors import SandboxNotFoundError, SessionClosedError, SessionNotFoundError
 from .._failure import About
@@ -28,10 +28,10 @@ class SessionCalls:
     def create_session(
         self,
         sandbox_id: str,
-        shell: Optional[str] = None,
+        shell: Optional[_check.Path] = None,
         env: Optional[Dict[str, str]] = None,
         *,
-        workdir: Optional[str] = None,
+        workdir: Optional[_check.Path] = None,
         idle_timeout: _wire.Seconds = None,
     ) -> Session:
         """Starts a shell in a running sandbox: bash where it has that, else sh.
@@ -53,7 +53,7 @@ class SessionCalls:
     def get_session(self, session_id: str) -> Session:
         answer = self._connection.unary(
             methods.GET_SESSION,
-            sb.GetSessionRequest(session_id=session_id),
+            sb.GetSessionRequest(session_id=_check.text(session_id, "session_id")),
             About(session_id=session_id),
             again=True,
         )
@@ -62,7 +62,7 @@ class SessionCalls:
     def list_sessions(self, sandbox_id: str) -> List[Session]:
         answer = self._connection.unary(
             methods.LIST_SESSIONS,
-            sb.ListSessionsRequest(sandbox_id=sandbox_id),
+            sb.ListSessionsRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id")),
             About(sandbox_id=sandbox_id),
             again=True,
         )
@@ -74,7 +74,7 @@ class SessionCalls:
         with contextlib.suppress(*gone):
             self._connection.unary(
                 methods.DESTROY_SESSION,
-                sb.DestroySessionRequest(session_id=session_id),
+                sb.DestroySessionRequest(session_id=_check.text(session_id, "session_id")),
                 About(session_id=session_id),
                 again=True,
             )

@@ -3,11 +3,12 @@
 
 from typing import Optional
 
+from .. import _check, _wire
 from .. import _methods as methods
 from .. import _types as t
-from .. import _wire
 from .._failure import About
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from ._codebases import CodebaseCalls
 from ._connection import Connection
 from ._delta import DeltaCalls
@@ -18,6 +19,7 @@ from ._sessions import SessionCalls
 
 
 class SandboxClient(
+    Handle,
     CodebaseCalls,
     SandboxCalls,
     SessionCalls,
@@ -32,12 +34,17 @@ class SandboxClient(
     before the first call.
     """
 
-    def __init__(self, endpoint: Optional[str] = None, secure: bool = False) -> None:
+    _elsewhere = "make one there, with the same endpoint"
+
+    def __init__(self, endpoint: Optional[_check.Path] = None, secure: bool = False) -> None:
         self._connection = Connection(endpoint, secure)
 
     @property
     def endpoint(self) -> str:
         return str(self._connection.endpoint)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.endpoint}>"
 
     def another(self) -> "SandboxClient":
         """A client of the same server, closed on its own."""

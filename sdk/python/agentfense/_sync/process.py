@@ -11,18 +11,19 @@ from .._errors import CommandTimeoutError, ProcessNotFoundError, SandboxError
 from .._gen import common_pb2 as common
 from .._gen import process_pb2 as pr
 from .._gen import sandbox_pb2 as sb
+from .._handle import Handle
 from .._reduce import ExecReducer
 from .._work import ProcessInfo
 from . import _flavor
 from ._exec import Callback, Listeners
-from ._files import Content, pieces
+from ._files import Content, checked, pieces
 from ._processes import ProcessStream
 from .client import SandboxClient
 
 P = TypeVar("P", bound="Process")
 
 
-class Process:
+class Process(Handle):
     """One command in the background. It lives until it ends, is killed, or its sandbox goes.
 
     Iterating gives its output as it comes; ``wait`` reads the rest. One client at
@@ -32,6 +33,8 @@ class Process:
 
     At the end of a ``with`` block the process is killed.
     """
+
+    _elsewhere = "pass its id, and use Sandbox.process(id) there"
 
     def __init__(
         self,
@@ -169,7 +172,7 @@ class Process:
         It waits while the command does not read; as with any pipe, one that
         waits for its own output to be read needs somebody to read it.
         """
-        for piece in pieces(data):
+        for piece in pieces(checked(data)):
             self._send(pr.AttachInput(stdin=piece))
 
     def close_stdin(self) -> None:

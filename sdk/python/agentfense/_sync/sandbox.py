@@ -4,7 +4,7 @@
 import contextlib
 from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Type, TypeVar
 
-from .. import _presets, _requests, _wire
+from .. import _check, _presets, _requests, _wire
 from .. import _types as t
 from .._errors import CodebaseNotFoundError, SandboxError
 from .._reduce import name_of
@@ -49,7 +49,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,
         image: Optional[str] = None,
         resources: Optional[t.ResourceLimits] = None,
-        endpoint: Optional[str] = None,
+        endpoint: Optional[_check.Path] = None,
         secure: bool = False,
         owner_id: Optional[str] = None,
         codebase_name: Optional[str] = None,
@@ -88,15 +88,18 @@ class Sandbox(SandboxCommands, SandboxChanges):
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
-            accept_losses=_wire.several(accept_losses or ()),
+            accept_losses=_check.several(accept_losses, "accept_losses"),
             strict=strict,
-            seccomp_groups=_wire.several(seccomp_groups or ()),
+            seccomp_groups=_check.several(seccomp_groups, "seccomp_groups"),
         )
+        name = _check.maybe_text(codebase_name, "codebase_name") or name_of(directory)
+        _check.maybe_text(owner_id, "owner_id")
+        ignored = _check.several(ignore_patterns, "ignore_patterns")
         client = SandboxClient(endpoint, secure)
 
         def stored() -> t.Codebase:
             made = client.create_codebase(
-                codebase_name or name_of(directory),
+                name,
                 owner_id,
                 idle_timeout=_requests.DEFAULT_IDLE if idle_timeout is None else idle_timeout,
             )
@@ -105,7 +108,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
                     made.id,
                     directory,
                     permissions=rules,
-                    ignore_patterns=ignore_patterns,
+                    ignore_patterns=ignored,
                     on_progress=on_progress,
                 )
             except BaseException:
@@ -123,7 +126,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,
         image: Optional[str] = None,
         resources: Optional[t.ResourceLimits] = None,
-        endpoint: Optional[str] = None,
+        endpoint: Optional[_check.Path] = None,
         secure: bool = False,
         labels: Optional[Dict[str, str]] = None,
         auto_start: bool = True,
@@ -150,9 +153,9 @@ class Sandbox(SandboxCommands, SandboxChanges):
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
-            accept_losses=_wire.several(accept_losses or ()),
+            accept_losses=_check.several(accept_losses, "accept_losses"),
             strict=strict,
-            seccomp_groups=_wire.several(seccomp_groups or ()),
+            seccomp_groups=_check.several(seccomp_groups, "seccomp_groups"),
         )
         client = SandboxClient(endpoint, secure)
 
@@ -164,7 +167,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
 
     @classmethod
     def connect(
-        cls: Type[S], sandbox_id: str, endpoint: Optional[str] = None, secure: bool = False
+        cls: Type[S], sandbox_id: str, endpoint: Optional[_check.Path] = None, secure: bool = False
     ) -> "S":
         """A sandbox that exists. It owns nothing: the end of a ``with`` block leaves it running."""
         return _flavor.Opening(cls._find(SandboxClient(endpoint, secure), sandbox_id))

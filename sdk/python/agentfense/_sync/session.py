@@ -7,6 +7,7 @@ from .. import _types as t
 from .. import _wire
 from .._enums import SessionStatus
 from .._errors import SandboxError, SessionClosedError
+from .._handle import Handle
 from .._work import Session
 from . import _flavor
 from ._exec import ExecStream, Callback
@@ -16,12 +17,14 @@ from .client import SandboxClient
 S = TypeVar("S", bound="SandboxSession")
 
 
-class SandboxSession:
+class SandboxSession(Handle):
     """One shell. ``cd``, ``export``, ``source``, functions and background jobs last.
 
     Commands run one after the other, also those of concurrent callers. In a
     ``with`` block the shell is ended at the end; it ends with its sandbox too.
     """
+
+    _elsewhere = "pass its id, and use SandboxClient.session_exec(id, ...) there"
 
     def __init__(self, client: SandboxClient, info: Session) -> None:
         self._client = client

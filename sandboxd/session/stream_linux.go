@@ -5,7 +5,8 @@ import (
 	"errors"
 	"os"
 	"sync"
-	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/agentfense/agentfense/sandboxd/pipe"
 )
@@ -33,11 +34,12 @@ type Pass func(n int, hurry <-chan struct{})
 // comes while no command runs is dropped, so that writing is no error, and
 // never waits for a reader, for a background job.
 type stream struct {
-	f      *os.File
-	typ    Stream
-	pass   Pass
-	rested chan struct{} // one value for each rest
-	done   chan struct{} // closed when nothing is read any more
+	f    *os.File
+	typ  Stream
+	pass Pass
+
+	reading sync.Mutex // held from a read until the sink has it
+	buf     []byte
 
 	mu    sync.Mutex // above what follows
 	sink  Sink       // nil: output is dropped
@@ -46,7 +48,7 @@ type stream struct {
 }
 
 func newStream(f *os.File, typ Stream, pass Pass) *stream {
-	return &stream{f: f, typ: typ, pass: pass, rested: make(chan struct{}), done: make(chan struct{}), hurry: make(chan struct{})}
+	return &stream{f: f, typ: typ, pass: pass, buf: make([]byte, chunk), hurry: make(chan struct{})}
 }
 
 // attach gives output to a sink from now on; fail is called when it fails.
@@ -84,11 +86,12 @@ func isClosed(c <-chan struct{}) bool {
 // rest returns when all that is in the pipe now was given to the sink.
 func (s *stream) rest() {
 	s.hasten()
-	s.f.SetReadDeadline(time.Unix(1, 0))
-	select {
-	case <-s.rested:
-	case <-s.done:
-	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	_, _ = pipe.Rest(s.f, s.buf, s.give) // pump sees its end, and its errors
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry = make(chan struct{})
 }
 
 // close ends pump.
@@ -99,29 +102,29 @@ func (s *stream) close() {
 
 // pump reads until every writer is gone, or until close.
 func (s *stream) pump() {
-	defer close(s.done)
 	defer s.f.Close()
-	buf := make([]byte, chunk)
-	for {
-		n, err := s.f.Read(buf)
-		if n > 0 {
-			_ = s.give(buf[:n])
-		}
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return
-		}
-		if err != nil {
-			s.f.SetReadDeadline(time.Time{})
-			eof, err := pipe.Rest(s.f, buf, s.give)
-			if eof || err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.hurry = make(chan struct{})
-			s.mu.Unlock()
-			s.rested <- struct{}{}
-		}
+	conn, err := s.f.SyscallConn()
+	if err != nil {
+		return
 	}
+	for more := true; more && err == nil; {
+		err = conn.Read(func(fd uintptr) (done bool) {
+			done, more = s.read(int(fd))
+			return done
+		})
+	}
+}
+
+// read gives the sink what one read(2) returns. Not done means that nothing is
+// there yet.
+func (s *stream) read(fd int) (done, more bool) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	n, err := unix.Read(fd, s.buf)
+	if n > 0 {
+		_ = s.give(s.buf[:n])
+	}
+	return !errors.Is(err, unix.EAGAIN), n > 0 || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
 }
 
 // give passes output on once it may, or drops it. A sink that fails is not called
