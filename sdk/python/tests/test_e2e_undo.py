@@ -19,11 +19,12 @@ pytestmark = pytest.mark.e2e
 MOMENTS = [i / 24 for i in range(26)]
 
 CLIENT = """
-import sys
+import signal, sys
 sys.path.insert(0, sys.argv[1])
 from agentfense import Sandbox
-print("go", flush=True)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it
 try:
+    print("go", flush=True)
     with Sandbox.from_local(sys.argv[3], "full-access", endpoint=sys.argv[2]) as sandbox:
         with sandbox.session() as session:
             session.exec("sleep 60")

@@ -45,11 +45,13 @@ def interrupt(fake):
         if fake.held.wait(10):
             os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it
     thread = threading.Thread(target=send)
     thread.start()
     yield
     fake.held.set()
     thread.join()
+    signal.signal(signal.SIGINT, before)
 
 
 async def cancelled(fake, work, times=1):
