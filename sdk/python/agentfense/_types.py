@@ -144,8 +144,8 @@ class ExecResult:
     exit_code: int
     duration: timedelta = timedelta()
     command: str = ""
-    stdout_bytes: bytes = b""
-    stderr_bytes: bytes = b""
+    stdout_bytes: bytes = field(default=b"", repr=False)
+    stderr_bytes: bytes = field(default=b"", repr=False)
     # Output over the server's limit was dropped.
     truncated: bool = False
     # The signal that ended the command, else 0.

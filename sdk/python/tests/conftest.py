@@ -21,6 +21,7 @@ def fake() -> Iterator[Fake]:
     server = Fake(f"{directory}/s")
     yield server
     server.close()
+    assert not server.timeless, "every unary call has a deadline"
     shutil.rmtree(directory)
 
 

@@ -110,10 +110,10 @@ class Fake(Sessions, Processes, Files, Deltas, Holds):
         if kind == "unary_unary":
 
             async def unary(request: Any, context: Any) -> Any:
+                self.note_deadline(name, context)
                 await self.hold_up(name, "before")
-                request_id = getattr(request, "request_id", "")
-                answer = await refuse(context, request) or self.made.get(request_id)
-                answer = answer or await handle(request, context)
+                made = self.made.get(request_id := getattr(request, "request_id", ""))
+                answer = await refuse(context, request) or made or await handle(request, context)
                 if request_id:
                     self.made[request_id] = answer
                 await self.hold_up(name, "after")

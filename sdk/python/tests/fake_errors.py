@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import grpc
 from google.protobuf import any_pb2
@@ -33,6 +33,12 @@ class Holds:
         self.hold: Dict[str, str] = {}
         self.patience = 60.0
         self.held = threading.Event()
+        # Unary calls that came without a deadline.
+        self.timeless: List[str] = []
+
+    def note_deadline(self, name: str, context: Any) -> None:
+        if context.time_remaining() is None:
+            self.timeless.append(name)
 
     async def hold_up(self, name: str, when: str) -> None:
         if self.hold.get(name) == when:

@@ -204,7 +204,7 @@ def test_what_holds_a_connection_may_not(fake, codebase, how):
                     how(thing)
 
 
-def test_what_objects_show(fake, sandbox, client):
+def test_what_objects_show(fake, sandbox, client, codebase, api):
     kind = "Async" if type(client).__name__ == "Driver" else ""
     assert repr(client) == f"<{kind}SandboxClient {fake.endpoint}>"
     assert repr(sandbox) == f"<{kind}Sandbox {sandbox.id} running>"
@@ -215,3 +215,8 @@ def test_what_objects_show(fake, sandbox, client):
     assert repr(stream) == f"<{kind}ExecStream of \"a 'b c'\": not ended>"
     list(stream)
     assert repr(stream).endswith("ended with 7>")
+    result = sandbox.run("hello", timeout=5)
+    assert repr(result).count("hello") == 2 and result.stdout_bytes == b"hello"
+    gone = api.Sandbox.from_codebase(codebase, endpoint=fake.endpoint)
+    gone.destroy()
+    assert repr(gone) == f"<{kind}Sandbox {gone.id} destroyed>"

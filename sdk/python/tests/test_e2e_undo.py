@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -129,3 +130,29 @@ def test_programs_that_are_interrupted_leave_nothing(own, there, project):
             out, err = client.communicate(timeout=60)
         assert (client.returncode, out) == (0, "interrupted\n"), err
         assert there() == [], moment
+
+
+WORK = {
+    "a command": lambda sandbox: sandbox.run("sleep 77", timeout=70),
+    "a command without a timeout": lambda sandbox: sandbox.run("sleep 77", timeout=None),
+    "a stream": lambda sandbox: list(sandbox.exec_stream("echo 1; sleep 77")),
+    "a session": lambda sandbox: sandbox.sessions()[0].exec("sleep 77"),
+    "a session with a timeout": lambda sandbox: sandbox.sessions()[0].exec("sleep 77", timeout=70),
+}
+
+
+@pytest.mark.parametrize("what", WORK)
+def test_control_c_ends_the_command(own, there, project, what):
+    with Sandbox.from_local(project, "full-access", endpoint=own.endpoint) as sandbox:
+        with sandbox.session() as session:
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            began = time.monotonic()
+            with pytest.raises(KeyboardInterrupt):
+                WORK[what](sandbox)
+            assert time.monotonic() - began < 30
+            running = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
+            until = time.monotonic() + 20
+            while "sleep 77" in sandbox.run(running).stdout and time.monotonic() < until:
+                time.sleep(0.05)
+            assert "sleep 77" not in sandbox.run(running).stdout
+            assert session.exec("echo usable", timeout=10).stdout == "usable\n"

@@ -80,7 +80,7 @@ def place(endpoint, tmp_path):
 @pytest.mark.e2e
 @pytest.mark.parametrize(
     "block",
-    [b for path in ENGLISH for b in blocks(path) if "skip" not in b.told],
+    [b for path in [*ENGLISH, SDK / "README.md"] for b in blocks(path) if "skip" not in b.told],
     ids=lambda b: b.where,
 )
 def test_the_blocks_of_the_guides_run(block, place, endpoint):

@@ -61,7 +61,8 @@ class AsyncSandboxObject(Handle):
         return self._info.runtime
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
+        state = "destroyed" if self._destroyed else self.status
+        return f"<{type(self).__name__} {self.id} {state}>"
 
     def _live(self) -> AsyncSandboxClient:
         if self._destroyed:

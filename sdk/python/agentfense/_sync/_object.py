@@ -62,7 +62,8 @@ class SandboxObject(Handle):
         return self._info.runtime
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
+        state = "destroyed" if self._destroyed else self.status
+        return f"<{type(self).__name__} {self.id} {state}>"
 
     def _live(self) -> SandboxClient:
         if self._destroyed:
