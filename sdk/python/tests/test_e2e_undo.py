@@ -23,7 +23,8 @@ CLIENT = """
 import signal, sys
 sys.path.insert(0, sys.argv[1])
 from agentfense import Sandbox
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may ignore it
+# What runs in the background may ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     print("go", flush=True)
     with Sandbox.from_local(sys.argv[3], "full-access", endpoint=sys.argv[2]) as sandbox:
