@@ -179,7 +179,21 @@ def test_a_socket_that_may_not_be_used(other):
     assert done.stdout.count(other.endpoint) == 4
 
 
-@pytest.mark.parametrize("call", ["run", "stream", "input"])
+def watched(sandbox):
+    with sandbox.files.watch() as watch:
+        return next(watch)
+
+
+LONG_CALLS = {
+    "session": lambda sandbox: sandbox.session().exec("sleep 60"),
+    "session with a timeout": lambda sandbox: sandbox.session().exec("sleep 60", timeout=60),
+    "process": lambda sandbox: sandbox.spawn("sleep 60").wait(),
+    "terminal": lambda sandbox: sandbox.pty(command="sleep 60").wait(60),
+    "watch": watched,
+}
+
+
+@pytest.mark.parametrize("call", ["run", "stream", "input", *LONG_CALLS])
 def test_a_daemon_that_is_killed_in_the_middle_of_a_call(api, other, project, call):
     sandbox = api.Sandbox.from_local(project, preset="full-access", endpoint=other.endpoint)
     threading.Timer(0.5, other.kill).start()
@@ -189,6 +203,8 @@ def test_a_daemon_that_is_killed_in_the_middle_of_a_call(api, other, project, ca
             sandbox.run("sleep 60", timeout=60)
         elif call == "stream":
             list(sandbox.exec_stream("sleep 60"))
+        elif call in LONG_CALLS:
+            LONG_CALLS[call](sandbox)
         else:
             sandbox.write_file("/output/x", (time.sleep(0.1) or b"x" for _ in range(300)))
     assert e.value.endpoint == other.endpoint
