@@ -110,7 +110,7 @@ class Fake(Sessions, Processes, Files, Deltas, Holds):
         if kind == "unary_unary":
 
             async def unary(request: Any, context: Any) -> Any:
-                self.note_deadline(name, context)
+                self.note_deadline(name, request, context)
                 await self.hold_up(name, "before")
                 made = self.made.get(request_id := getattr(request, "request_id", ""))
                 answer = await refuse(context, request) or made or await handle(request, context)

@@ -36,8 +36,9 @@ class Holds:
         # Unary calls that came without a deadline.
         self.timeless: List[str] = []
 
-    def note_deadline(self, name: str, context: Any) -> None:
-        if context.time_remaining() is None:
+    def note_deadline(self, name: str, request: Any, context: Any) -> None:
+        forever = name in ("Exec", "SessionExec") and not request.HasField("timeout")
+        if context.time_remaining() is None and not forever:
             self.timeless.append(name)
 
     async def hold_up(self, name: str, when: str) -> None:
