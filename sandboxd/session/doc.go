@@ -12,11 +12,12 @@
 //
 // # The socket
 //
-// The shell reads its commands from one end of a socket, and writes reports to it that begin with a random key, so that nothing is
-// taken for one by accident. The payload owns its shell: it can write there
-// whatever it likes, and harms only its own session. What is read is bounded,
-// numbers in it are only used to choose among the session's own processes, and
-// nothing waits for it that cannot be ended.
+// The shell reads its commands from one end of a socket, and writes reports to
+// it that begin with a random key, so that nothing is taken for one by accident.
+// The payload owns its shell: it can write there whatever it likes, and harms
+// only its own session. What is read is bounded, numbers in it are only used to
+// choose among the session's own processes, and nothing waits for it that cannot
+// be ended.
 //
 // # Shells
 //
