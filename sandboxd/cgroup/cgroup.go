@@ -62,6 +62,9 @@ type Group interface {
 	// Began says that a command begins in the group. One that was asked for
 	// something lately does not yield; see [Tree.Run].
 	Began()
+	// Hurry says that something in the group is being ended; it does not yield for
+	// so long.
+	Hurry(time.Duration)
 	// Delete closes the files and removes the group, whose processes have ended.
 	Delete() error
 }

@@ -43,18 +43,29 @@ type machine interface {
 // member is one group.
 type member struct {
 	bounds
-	cpu   *cpu // nil: not bounded, and never yields
-	leave func()
+	cpu    *cpu // nil: not bounded, and never yields
+	leave  func()
+	hasten func()
 
 	began   atomic.Bool   // a command, since the last round
-	used    time.Duration // by then; -1: not known
+	hurries atomic.Int64  // until this time, in Unix nanoseconds
+	used    time.Duration // by the last round; -1: not known
+
+	// Under the yielder's lock:
 	yields  bool
-	removed bool // under the yielder's lock
+	removed bool
 }
 
 // Began notes that a command begins: what has just been asked for something
 // does not go last.
 func (m *member) Began() { m.began.Store(true) }
+
+// Hurry keeps the group from going last for some time: what is to be ended has
+// to run for that.
+func (m *member) Hurry(d time.Duration) {
+	m.hurries.Store(time.Now().Add(d).UnixNano())
+	m.hasten()
+}
 
 func (m *member) Delete() error {
 	m.leave()
@@ -63,6 +74,7 @@ func (m *member) Delete() error {
 
 func (y *yielder) add(g bounds, c *cpu) *member {
 	m := &member{bounds: g, cpu: c, used: -1}
+	m.hasten = func() { _ = y.yield(m, false) } // the next round says what is wrong
 	m.leave = func() {
 		y.mu.Lock()
 		defer y.mu.Unlock()
@@ -155,7 +167,7 @@ func (y *yielder) measure() ([]*member, []load, error) {
 	members := y.now()
 	loads := make([]load, len(members))
 	for n, m := range members {
-		loads[n] = load{began: m.began.Swap(false), weight: m.cpu.weight}
+		loads[n] = load{began: m.began.Swap(false), hurries: time.Now().UnixNano() < m.hurries.Load(), weight: m.cpu.weight}
 		used, err := m.cpu.used()
 		if gone(err) {
 			continue
@@ -183,12 +195,9 @@ func (y *yielder) relax() error {
 
 // yield makes a group go last, or not.
 func (y *yielder) yield(m *member, on bool) error {
-	if m.yields == on {
-		return nil
-	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if m.removed { // its path may be another's by now
+	if m.yields == on || m.removed { // then its path may be another's by now
 		return nil
 	}
 	m.yields = on
@@ -209,9 +218,10 @@ func haveRoom(rest, took time.Duration, cpus int) bool {
 
 // load is what a group used in a round.
 type load struct {
-	used   time.Duration
-	began  bool // a command, in it
-	weight int64
+	used    time.Duration
+	began   bool // a command, in it
+	hurries bool
+	weight  int64
 }
 
 // whoYields says which groups go last: those that use CPU with no command just
@@ -227,7 +237,7 @@ func whoYields(loads []load, took time.Duration) []bool {
 	for n, l := range loads {
 		busy := l.used >= took/16 && !l.began
 		greedy := l.used >= took*3/4 && l.used > most/2
-		if !busy && !greedy {
+		if l.hurries || !busy && !greedy {
 			continue
 		}
 		if weight != 0 && l.weight != weight {

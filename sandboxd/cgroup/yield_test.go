@@ -23,6 +23,7 @@ func TestWhoYields(t *testing.T) {
 		"busy with one":                          {[]load{{used: 50 * ms, began: true}}, []bool{false}},
 		"greedy with one":                        {[]load{{used: 80 * ms, began: true}, {used: 90 * ms}}, []bool{true, true}},
 		"greedy, but less than half of the most": {[]load{{used: 80 * ms, began: true}, {used: 190 * ms}}, []bool{false, true}},
+		"busy, but to be ended":                  {[]load{{used: 200 * ms, hurries: true}, {used: 90 * ms}}, []bool{false, true}},
 		"equal weights":                          {[]load{{used: 90 * ms, weight: 9}, {used: 90 * ms, weight: 9}, {weight: 5}}, []bool{true, true, false}},
 		"other weights":                          {[]load{{used: 90 * ms, weight: 9}, {used: 90 * ms, weight: 5}}, []bool{false, false}},
 	} {
@@ -137,6 +138,20 @@ func TestBusyGroupsGoLast(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(one.cpu.dir, "cpu.shares")); err != nil || !strings.HasPrefix(string(b), "512") {
 		t.Errorf("its weight is %q, %v, want 512 again", b, err)
 	}
+}
+
+func TestWhatIsToBeEndedDoesNotGoLast(t *testing.T) {
+	h, one, _ := newHand(t)
+	h.pass(0, 90*ms, 90*ms)
+	h.pass(0, 90*ms, 90*ms)
+	h.want(true, true, true)
+	one.Hurry(time.Hour)
+	h.want(true, false, true)
+	h.pass(0, 90*ms, 90*ms)
+	h.want(true, false, true)
+	one.Hurry(0)
+	h.pass(0, 90*ms, 90*ms)
+	h.want(true, true, true)
 }
 
 func TestSandboxesHaveTheirShareOfABusyMachine(t *testing.T) {

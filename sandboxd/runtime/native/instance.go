@@ -210,7 +210,13 @@ func (i *Instance) end(reason error) {
 	if !errors.Is(reason, errClosed) { // then the worker's own end says why
 		i.blame(reason)
 	}
-	_ = i.process.Kill() // it may have ended by now
+	i.kill()
+}
+
+// kill ends every process of the sandbox. They may have ended by now.
+func (i *Instance) kill() {
+	i.group.Hurry(killPatience)
+	_ = i.process.Kill()
 }
 
 // wait cleans up after the worker, and with it the whole sandbox, has ended.
@@ -257,7 +263,7 @@ func (i *Instance) Close(ctx context.Context) error {
 	i.mu.Lock()
 	i.closed = true
 	i.mu.Unlock()
-	_ = i.process.Kill()
+	i.kill()
 	select {
 	case <-i.done:
 		return nil

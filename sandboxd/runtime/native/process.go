@@ -254,6 +254,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Kill ends the command and all that descends from it. Where that fails, the
 // whole sandbox ends.
 func (p *Process) Kill() error {
+	p.instance.group.Hurry(killPatience)
 	err := p.instance.tell(&worker.Kill{ID: p.id})
 	time.AfterFunc(killPatience, func() {
 		select {
@@ -284,6 +285,7 @@ func (p *Process) Interrupt(ctx context.Context, c runtime.Interruption) error {
 	}
 	p.interrupted = done
 	p.mu.Unlock()
+	p.instance.group.Hurry(killPatience)
 	err := p.instance.tell(&worker.Interrupt{ID: p.id, Number: uint32(c.Signal), Since: int64(c.Since), Mark: c.Mark})
 	if err != nil {
 		return err
