@@ -45,7 +45,7 @@ func TestResultsListWhatWasRefused(t *testing.T) {
 		"nothing":                    {safe, "cat a.txt; ls -la; cat no-such-file; true", nil},
 		"a hidden file":              {safe, "cat .env", []string{"open /.env by **/.env*: a rule /.env=read@101 allows it"}},
 		"again, from elsewhere":      {safe, "cd src && cat ../.env /workspace/.env", []string{"open /.env by **/.env*: a rule /.env=read@101 allows it"}},
-		"a write below read":         {safe, "echo x > src/new", []string{"create /src/new by **/*: a rule /src/**=write@1 allows it"}},
+		"a write below read":         {safe, "echo x > src/new", []string{"create /src/new by **/*: a rule /src/new=write@1 allows it if the file exists, /src/**=write@1 also if not"}},
 		"a removal":                  {safe, "rm -f a.txt", []string{"remove /a.txt by **/*: a rule /**=write@1 allows it"}},
 		"in the background as well":  {safe, "sh -c 'sleep 0.05; cat .env' & wait", []string{"open /.env by **/.env*: a rule /.env=read@101 allows it"}},
 		"writing where one may":      {safe, "echo x > /output/x && rm /output/x", nil},

@@ -68,25 +68,49 @@ func operation(e ebpf.Event) string {
 }
 
 // hint says what allows the operation that was refused.
-func hint(rules []policy.Rule, d policy.Denial, changes bool) string {
-	if v := d.Verdict; v.Rule != policy.NoRule && rules[v.Rule].Preset == policy.DefaultPreset && !changes {
+func hint(rules []policy.Rule, d policy.Denial, e ebpf.Event) string {
+	if v := d.Verdict; v.Rule != policy.NoRule && rules[v.Rule].Preset == policy.DefaultPreset && !changing(e) {
 		return "preset read-only allows to read it"
 	}
-	r := allowing(rules, d, changes)
-	return fmt.Sprintf("a rule %s=%s@%d allows it", r.Pattern, r.Level, r.Priority)
+	r := allowing(rules, d, e)
+	said := fmt.Sprintf("a rule %s=%s@%d allows it", r.Pattern, r.Level, r.Priority)
+	if wide := widening(r, d); mayCreate(e) && d.Verdict.Level < policy.Write {
+		said += fmt.Sprintf(" if the file exists, %s=%s@%d also if not", wide.Pattern, wide.Level, wide.Priority)
+	}
+	return said
 }
 
-// allowing returns a rule that outranks the one that decided.
-func allowing(rules []policy.Rule, d policy.Denial, changes bool) policy.Rule {
+// allowing returns a rule that outranks the one that decided, and allows no more
+// than it must.
+func allowing(rules []policy.Rule, d policy.Denial, e ebpf.Event) policy.Rule {
 	r := policy.Rule{Pattern: literal(d.Path), Level: policy.Read}
-	if changes { // new names need a rule on their directory
-		r.Pattern = strings.TrimSuffix(literal(path.Dir(d.Path)), "/") + "/**"
-		r.Level = policy.Write
-	}
 	if d.Verdict.Rule != policy.NoRule {
 		r.Priority = min(rules[d.Verdict.Rule].Priority, math.MaxInt32-1) + 1
 	}
+	if changing(e) {
+		r.Level = policy.Write
+		if d.Verdict.Level == policy.Write || !inPlace(e) && !mayCreate(e) {
+			return widening(r, d)
+		}
+	}
 	return r
+}
+
+// widening returns the rule for the whole directory, which new names need.
+func widening(r policy.Rule, d policy.Denial) policy.Rule {
+	r.Pattern = strings.TrimSuffix(literal(path.Dir(d.Path)), "/") + "/**"
+	return r
+}
+
+// inPlace reports whether the operation changes the content of a file that is
+// there.
+func inPlace(e ebpf.Event) bool {
+	return e.Op == ebpf.Truncate || e.Op == ebpf.Open && e.Flags&syscall.O_CREAT == 0
+}
+
+// mayCreate reports whether it does that, or creates the file.
+func mayCreate(e ebpf.Event) bool {
+	return e.Op == ebpf.Open && e.Flags&(syscall.O_CREAT|syscall.O_EXCL) == syscall.O_CREAT
 }
 
 // literal returns a pattern that matches the path and nothing else.

@@ -67,11 +67,19 @@ func TestJudge(t *testing.T) {
 		},
 		"a new file below read": {
 			"agent-safe", inSrc(ebpf.Open, "new", unix.EROFS, create),
+			"create", "/src/new", "a rule /src/new=write@1 allows it if the file exists, /src/**=write@1 also if not",
+		},
+		"one that must be new": {
+			"agent-safe", inSrc(ebpf.Open, "new", unix.EROFS, create|syscall.O_EXCL),
 			"create", "/src/new", "a rule /src/**=write@1 allows it",
+		},
+		"truncating": {
+			"agent-safe", inSrc(ebpf.Truncate, "a", unix.EROFS, 0),
+			"truncate", "/src/a", "a rule /src/a=write@1 allows it",
 		},
 		"an old file below read": {
 			"agent-safe", inSrc(ebpf.Open, "a", unix.EACCES, syscall.O_RDWR),
-			"write", "/src/a", "a rule /src/**=write@1 allows it",
+			"write", "/src/a", "a rule /src/a=write@1 allows it",
 		},
 		"a removal at the root": {
 			"agent-safe",
@@ -96,10 +104,10 @@ func TestJudge(t *testing.T) {
 			if !denied {
 				return
 			}
-			if got := hint(pol.Rules(), d, changing(tt.event)); d.Path != tt.path || got != tt.hint {
+			if got := hint(pol.Rules(), d, tt.event); d.Path != tt.path || got != tt.hint {
 				t.Errorf("judge(%+v) is about %q, with the hint %q; want %q and %q", tt.event, d.Path, got, tt.path, tt.hint)
 			}
-			r := allowing(pol.Rules(), d, changing(tt.event))
+			r := allowing(pol.Rules(), d, tt.event)
 			if got := compiled(t, tt.preset, r).Decide(d.Path).Level; got < r.Level {
 				t.Errorf("with the rule %v, %s is %v", r, d.Path, got)
 			}

@@ -67,7 +67,7 @@ func (w *Watch) take(e ebpf.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for win := range w.open {
-		win.add(d, changing(e))
+		win.add(d, e)
 	}
 }
 
@@ -104,7 +104,7 @@ func (w *Watch) Begin() (end func() (denials []policy.Denial, more uint64)) {
 }
 
 // add keeps a denial; watch.mu is held.
-func (win *window) add(d policy.Denial, changes bool) {
+func (win *window) add(d policy.Denial, e ebpf.Event) {
 	k := key{d.Operation, d.Path}
 	if _, known := win.seen[k]; known {
 		return
@@ -113,7 +113,7 @@ func (win *window) add(d policy.Denial, changes bool) {
 		win.more++
 		return
 	}
-	d.Hint = hint(win.watch.rules, d, changes)
+	d.Hint = hint(win.watch.rules, d, e)
 	size := len(d.Path) + len(d.Hint)
 	if d.Verdict.Rule != policy.NoRule {
 		size += len(win.watch.rules[d.Verdict.Rule].Pattern)
