@@ -20,8 +20,9 @@ import (
 var (
 	// ErrEnded is what calls on an Instance return once it has ended.
 	ErrEnded = errors.New("sandbox has ended")
-	// ErrTooManyExecs means that the sandbox runs as many commands as it may.
-	ErrTooManyExecs = errors.New("too many commands at once")
+	// ErrTooManyExecs means that as many commands, and calls on files, are under
+	// way in the sandbox as may be.
+	ErrTooManyExecs = errors.New("too many commands and calls on files at once")
 	// ErrListing means that a listing is longer than any may be.
 	ErrListing = errors.New("too many entries, or too long names and targets, for one listing")
 )

@@ -15,6 +15,10 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
+// maxCalls is how many calls a worker may leave unanswered, those included that
+// nobody waits for any more.
+const maxCalls = 8192
+
 // Instance is one running sandbox.
 type Instance struct {
 	process *os.Process
@@ -180,6 +184,10 @@ func (i *Instance) begin(c call, message func(id uint32) worker.Message, files .
 	if i.calls == nil {
 		i.mu.Unlock()
 		return 0, runtime.ErrEnded
+	}
+	if len(i.calls) >= maxCalls {
+		i.mu.Unlock()
+		return 0, runtime.ErrTooManyExecs
 	}
 	i.lastID++
 	for i.lastID == 0 || i.calls[i.lastID] != nil {

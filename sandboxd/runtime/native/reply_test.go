@@ -1,12 +1,14 @@
 package native
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
@@ -101,6 +103,20 @@ func TestAnswersThatNobodyWaitsForEndTheSandbox(t *testing.T) {
 				c.abandon()
 			}
 		})
+	}
+}
+
+func TestASilentWorkerIsAskedOnlySoOften(t *testing.T) {
+	i := waiting(func(*Instance) call { return newReply(worker.KindResult) })
+	for n := range maxCalls - 1 {
+		i.calls[uint32(n)+2] = newReply(worker.KindResult)
+	}
+	_, err := i.begin(newReply(worker.KindResult), func(uint32) worker.Message {
+		t.Error("one more message is built")
+		return &worker.Kill{}
+	})
+	if !errors.Is(err, runtime.ErrTooManyExecs) {
+		t.Errorf("one more call is %v, want %v", err, runtime.ErrTooManyExecs)
 	}
 }
 
