@@ -1,12 +1,15 @@
 import os
 import pathlib
 import shutil
+import signal
 import tempfile
 from typing import Iterator
 
 # The fake server is an async one: with fork support a grpcio as old as 1.49.1
 # ends every child that these tests start.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# What a script runs in the background ignores it, and so does what that starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from daemon import Daemon

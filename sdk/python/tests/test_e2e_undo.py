@@ -20,11 +20,9 @@ pytestmark = pytest.mark.e2e
 MOMENTS = [i / 24 for i in range(26)]
 
 CLIENT = """
-import signal, sys
+import sys
 sys.path.insert(0, sys.argv[1])
 from agentfense import Sandbox
-# What runs in the background may ignore it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     print("go", flush=True)
     with Sandbox.from_local(sys.argv[3], "full-access", endpoint=sys.argv[2]) as sandbox:
