@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/agentfense/agentfense/sandboxd/runtime"
@@ -17,15 +18,19 @@ import (
 // reply is a call that waits for one answer: a Result, a Removed, or Entries in
 // parts.
 type reply struct {
-	answer  worker.Kind // the only one that is taken
-	lists   bool        // its entries lie below what was asked for
-	opens   bool        // it brings a file, unless it is an error
-	file    *os.File
+	answer worker.Kind // the only one that is taken
+	lists  bool        // its entries lie below what was asked for
+	opens  bool        // it brings a file, unless it is an error
+	file   *os.File
+	count  int    // entries so far
+	bytes  int    // of their paths and targets
+	path   string // what could not be removed
+	err    error
+	done   chan struct{}
+
+	mu      sync.Mutex // above what follows, until done is closed
 	entries []runtime.FileInfo
-	bytes   int    // of their paths and targets
-	path    string // what could not be removed
-	err     error
-	done    chan struct{}
+	dropped bool // nobody waits for them
 }
 
 func newReply(answer worker.Kind) *reply { return &reply{answer: answer, done: make(chan struct{})} }
@@ -71,17 +76,29 @@ func (r *reply) receive(m worker.Message, files []*os.File) (bool, error) {
 
 // list adds entries. A worker sends no more than it may, and no part for nothing.
 func (r *reply) list(m *worker.Entries) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, e := range m.Entries {
 		if r.lists && !below(e.Path) {
 			return fmt.Errorf("%.100q in a listing", e.Path)
 		}
-		r.entries = append(r.entries, runtime.FileInfo(e))
+		if !r.dropped {
+			r.entries = append(r.entries, runtime.FileInfo(e))
+		}
 		r.bytes += len(e.Path) + len(e.Target)
 	}
-	if len(r.entries) > worker.MaxListing || r.bytes > worker.MaxListingBytes || !m.Last && len(m.Entries) == 0 {
+	r.count += len(m.Entries)
+	if r.count > worker.MaxListing || r.bytes > worker.MaxListingBytes || !m.Last && len(m.Entries) == 0 {
 		return errors.New("a listing that does not end")
 	}
 	return nil
+}
+
+// drop lets go of the entries that came, and of those that still come.
+func (r *reply) drop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.entries, r.dropped = nil, true
 }
 
 // below says whether a path leads to something below a directory, whoever joins
@@ -113,6 +130,7 @@ func (i *Instance) ask(ctx context.Context, r *reply, message func(id uint32) wo
 	case <-r.done:
 		return r, r.err
 	case <-ctx.Done():
+		r.drop()
 		i.cancel(id)
 		go func() { // the answer may still bring a file
 			<-r.done

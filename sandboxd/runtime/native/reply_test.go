@@ -106,6 +106,23 @@ func TestAnswersThatNobodyWaitsForEndTheSandbox(t *testing.T) {
 	}
 }
 
+func TestAListingThatNobodyWaitsForHoldsNothing(t *testing.T) {
+	r := newReply(worker.KindEntries)
+	i := waiting(func(*Instance) call { return r })
+	for range 2 {
+		if err := i.dispatch(entries(10), nil); err != nil {
+			t.Fatal(err)
+		}
+		r.drop()
+	}
+	if cap(r.entries) != 0 {
+		t.Errorf("%d entries are kept", len(r.entries))
+	}
+	if err := i.dispatch(entries(worker.MaxListing), nil); err == nil {
+		t.Error("what nobody waits for has no end")
+	}
+}
+
 func TestASilentWorkerIsAskedOnlySoOften(t *testing.T) {
 	i := waiting(func(*Instance) call { return newReply(worker.KindResult) })
 	for n := range maxCalls - 1 {
