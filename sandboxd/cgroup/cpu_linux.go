@@ -51,11 +51,15 @@ func (c *cpu) setIdle(on bool) error {
 }
 
 // weigh gives the group its weight, which the kernel forgets when the group
-// goes last.
-func (c *cpu) weigh() error {
-	err := c.write(c.file, c.weight)
-	if errors.Is(err, unix.EINVAL) && c.isIdle() { // whoever changes that, weighs it
-		return nil
+// goes last, and does not take while it does.
+func (c *cpu) weigh() (err error) {
+	for range 3 { // another daemon may change that meanwhile
+		if err = c.write(c.file, c.weight); !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+		if c.isIdle() { // whoever changes that, weighs it
+			return nil
+		}
 	}
 	return err
 }
@@ -65,8 +69,8 @@ func (c *cpu) isIdle() bool {
 	return err == nil && bytes.Equal(b, []byte("1\n"))
 }
 
-// canIdle reports whether the kernel can let the group go last.
-func (c *cpu) canIdle() bool { return unix.Access(filepath.Join(c.dir, "cpu.idle"), unix.F_OK) == nil }
+// has reports whether the kernel has a setting of the group.
+func (c *cpu) has(file string) bool { return unix.Access(filepath.Join(c.dir, file), unix.F_OK) == nil }
 
 func (c *cpu) write(file string, n int64) error {
 	f, err := os.OpenFile(filepath.Join(c.dir, file), os.O_WRONLY, 0)

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -16,31 +15,31 @@ type procStat struct{}
 // runs on.
 const tick = 10 * time.Millisecond
 
-func (procStat) busy() (time.Duration, int, error) {
-	f, err := os.Open("/proc/stat")
+func (procStat) busy() (busy time.Duration, cpus int, err error) {
+	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, 0, err
 	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	lines.Scan()
-	// user nice system idle iowait irq softirq steal guest guest_nice, of which
-	// the last two are in the first two.
-	fields := bytes.Fields(lines.Bytes())
-	if len(fields) < 9 {
-		return 0, 0, fmt.Errorf("cannot read /proc/stat: %q", lines.Bytes())
-	}
-	var busy time.Duration
-	for _, n := range []int{1, 2, 3, 6, 7} {
-		v, err := strconv.ParseInt(string(fields[n]), 10, 64)
-		if err != nil {
-			return 0, 0, fmt.Errorf("cannot read /proc/stat: %w", err)
+	for line := range bytes.Lines(b) {
+		fields := bytes.Fields(line)
+		switch {
+		case len(fields) == 0 || !bytes.HasPrefix(fields[0], []byte("cpu")):
+			return busy, cpus, nil
+		case len(fields[0]) > len("cpu"):
+			cpus++
+			continue
+		case len(fields) < 9:
+			return 0, 0, fmt.Errorf("cannot read /proc/stat: %q", line)
 		}
-		busy += time.Duration(v) * tick
+		// user nice system idle iowait irq softirq steal guest guest_nice, of
+		// which the last two are in the first two.
+		for _, n := range []int{1, 2, 3, 6, 7} {
+			v, err := strconv.ParseInt(string(fields[n]), 10, 64)
+			if err != nil {
+				return 0, 0, fmt.Errorf("cannot read /proc/stat: %w", err)
+			}
+			busy += time.Duration(v) * tick
+		}
 	}
-	cpus := 0
-	for lines.Scan() && bytes.HasPrefix(lines.Bytes(), []byte("cpu")) {
-		cpus++
-	}
-	return busy, cpus, lines.Err()
+	return busy, cpus, nil
 }

@@ -18,8 +18,9 @@ var ErrNoIdleGroups = errors.New("busy sandboxes go before idle ones: the kernel
 
 const (
 	// round is the time over which use is measured, if measuring takes next to
-	// nothing: it may take one part in roundCost.
+	// nothing: it may take one part in roundCost, up to longRound.
 	round     = 100 * time.Millisecond
+	longRound = time.Second
 	roundCost = 50
 )
 
@@ -67,6 +68,8 @@ func (m *member) Hurry(d time.Duration) {
 	m.hasten()
 }
 
+func (m *member) hurried() bool { return time.Now().UnixNano() < m.hurries.Load() }
+
 func (m *member) Delete() error {
 	m.leave()
 	return m.bounds.Delete()
@@ -110,7 +113,7 @@ func (y *yielder) run(ctx context.Context) (err error) {
 		if last, err = y.round(last, began); err != nil {
 			return err
 		}
-		pause = max(round, roundCost*time.Since(began))
+		pause = min(max(round, roundCost*time.Since(began)), longRound)
 	}
 }
 
@@ -141,8 +144,11 @@ func (y *yielder) round(last sample, now time.Time) (sample, error) {
 		}
 		return sample{}, err
 	}
-	if !y.all.canIdle() {
-		return sample{}, ErrNoIdleGroups
+	if weighs, idles := y.all.has(y.all.file), y.all.has("cpu.idle"); !idles {
+		if weighs {
+			return sample{}, ErrNoIdleGroups
+		}
+		return next, nil // the controller comes with the first sandbox
 	}
 	next.crowded = true
 	members, loads, err := y.measure()
@@ -167,7 +173,7 @@ func (y *yielder) measure() ([]*member, []load, error) {
 	members := y.now()
 	loads := make([]load, len(members))
 	for n, m := range members {
-		loads[n] = load{began: m.began.Swap(false), hurries: time.Now().UnixNano() < m.hurries.Load(), weight: m.cpu.weight}
+		loads[n] = load{began: m.began.Swap(false), hurries: m.hurried(), weight: m.cpu.weight}
 		used, err := m.cpu.used()
 		if gone(err) {
 			continue
@@ -197,11 +203,15 @@ func (y *yielder) relax() error {
 func (y *yielder) yield(m *member, on bool) error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	on = on && !m.hurried()
 	if m.yields == on || m.removed { // then its path may be another's by now
 		return nil
 	}
-	m.yields = on
-	return m.cpu.setIdle(on)
+	err := m.cpu.setIdle(on)
+	if err == nil {
+		m.yields = on
+	}
+	return err
 }
 
 // crowded says whether CPUs are busy enough for somebody to wait for one, long

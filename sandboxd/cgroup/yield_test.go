@@ -184,6 +184,48 @@ func TestGroupsThatEndAreForgotten(t *testing.T) {
 	}
 }
 
+func TestAKillIsNotLateForARoundUnderWay(t *testing.T) {
+	h, one, _ := newHand(t)
+	one.Hurry(time.Hour)
+	if err := h.y.yield(one, true); err != nil { // what was decided before that
+		t.Fatal(err)
+	}
+	h.want(false, false, false)
+}
+
+func TestAGroupThatCannotYieldIsTriedAgain(t *testing.T) {
+	h, one, _ := newHand(t)
+	file := filepath.Join(one.cpu.dir, "cpu.idle")
+	if err := errors.Join(os.Remove(file), os.Mkdir(file, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.y.yield(one, true); err == nil {
+		t.Error("no error with no file")
+	}
+	if err := errors.Join(os.Remove(file), os.WriteFile(file, []byte("0\n"), 0o600), h.y.yield(one, true)); err != nil {
+		t.Fatal(err)
+	}
+	h.want(false, true, false)
+}
+
+func TestAControllerMayComeLater(t *testing.T) {
+	h, _, _ := newHand(t)
+	for _, name := range []string{"cpu.idle", "cpu.shares"} {
+		if err := os.Remove(filepath.Join(h.y.all.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.pass(150*ms, 0, 0)
+	for _, name := range []string{"cpu.idle", "cpu.shares"} {
+		if err := os.WriteFile(filepath.Join(h.y.all.dir, name), []byte("0\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.pass(0, 90*ms, 0)
+	h.pass(0, 90*ms, 0)
+	h.want(true, true, false)
+}
+
 func TestAnOldKernelSaysSo(t *testing.T) {
 	h, _, _ := newHand(t)
 	if err := os.Remove(filepath.Join(h.y.all.dir, "cpu.idle")); err != nil {

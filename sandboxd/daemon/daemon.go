@@ -309,10 +309,24 @@ func (d *daemon) collect(ctx context.Context) {
 	}
 }
 
+// balanceAgain is how long after an error busy sandboxes go last again.
+const balanceAgain = 10 * time.Second
+
 // balance lets busy sandboxes go last, until ctx ends.
 func (d *daemon) balance(ctx context.Context) {
-	if err := d.cgroups.Run(ctx); err != nil {
-		d.opt.Log.Warn("busy sandboxes do not go last: others wait longer beside them", "error", err)
+	for {
+		err := d.cgroups.Run(ctx)
+		if err != nil {
+			d.opt.Log.Warn("busy sandboxes do not go last: others wait longer beside them", "error", err)
+		}
+		if missing := (*cgroup.MissingError)(nil); errors.Is(err, cgroup.ErrNoIdleGroups) || errors.As(err, &missing) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(balanceAgain):
+		}
 	}
 }
 
