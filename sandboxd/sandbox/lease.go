@@ -13,11 +13,12 @@ import (
 type Codebases interface {
 	// IdleTimeouts returns those of all codebases that have one, by their ids.
 	IdleTimeouts() (map[string]time.Duration, error)
-	DeleteCodebase(id string) error
+	// ExpireCodebase deletes one, unless it has no idle timeout any more.
+	ExpireCodebase(id string) error
 }
 
-// leases are the codebases that have an idle timeout. Calls that name one use
-// it, and so do its sandboxes in any status.
+// leases are the codebases that have an idle timeout or are in use. Calls that
+// name one use it, and so do its sandboxes in any status.
 type leases struct {
 	mu   sync.Mutex // above byID and what its leases hold
 	byID map[string]*lease
@@ -25,8 +26,8 @@ type leases struct {
 
 type lease struct {
 	idle    idle
-	timeout time.Duration
-	ending  bool // being deleted: nobody can use it any more
+	timeout time.Duration // zero: it is only in use, and may have a timeout yet
+	ending  bool          // being deleted: nobody can use it any more
 }
 
 func newLeases(timeouts map[string]time.Duration) *leases {
@@ -40,31 +41,54 @@ func newLeases(timeouts map[string]time.Duration) *leases {
 func (l *leases) add(id string, timeout time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byID[id] == nil {
-		l.byID[id] = &lease{idle: idle{last: time.Now()}, timeout: timeout}
+	if c := l.get(id); c.timeout == 0 {
+		c.idle.last, c.timeout = time.Now(), timeout
 	}
+}
+
+// get is called with mu held.
+func (l *leases) get(id string) *lease {
+	c := l.byID[id]
+	if c == nil {
+		c = &lease{}
+		l.byID[id] = c
+	}
+	return c
 }
 
 func (l *leases) remove(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.byID, id)
+	if c := l.byID[id]; c != nil {
+		c.timeout, c.ending = 0, false
+		l.tidy(id, c)
+	}
+}
+
+// tidy forgets a codebase that nobody uses and that has no timeout. It is called
+// with mu held.
+func (l *leases) tidy(id string, c *lease) {
+	if c.timeout == 0 && c.idle.users == 0 {
+		delete(l.byID, id)
+	}
 }
 
 // begin counts one more user until end is called; false means that the codebase
-// is being deleted. A codebase without a timeout needs no count.
+// is being deleted.
 func (l *leases) begin(id string) (end func(), ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.byID[id]
-	if c == nil {
-		return func() {}, true
-	}
+	c := l.get(id)
 	if c.ending {
 		return nil, false
 	}
 	c.idle.begin()
-	return c.idle.end, true
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c.idle.end()
+		l.tidy(id, c)
+	}, true
 }
 
 // take returns the codebases whose time has come, which nobody can use from here
@@ -74,7 +98,7 @@ func (l *leases) take(now time.Time) (due []string, wait time.Duration, more boo
 	defer l.mu.Unlock()
 	wait = 24 * time.Hour
 	for id, c := range l.byID {
-		if c.ending {
+		if c.ending || c.timeout == 0 {
 			continue
 		}
 		left := c.idle.since(now).Add(c.timeout).Sub(now)
@@ -121,7 +145,7 @@ func (r *Registry) HoldCodebase(ctx context.Context, id string) bool {
 }
 
 func (r *Registry) deleteIdle(id string) {
-	err := r.cfg.Codebases.DeleteCodebase(id)
+	err := r.cfg.Codebases.ExpireCodebase(id)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		r.leases.remove(id)
 		return

@@ -119,6 +119,56 @@ func TestAnEndedLeaseDeletesNothing(t *testing.T) {
 	}
 }
 
+// TestALeaseThatComesLateDeletesNoKeptCodebase is what a retry of CreateCodebase
+// can do that read the codebase before somebody kept it.
+func TestALeaseThatComesLateDeletesNoKeptCodebase(t *testing.T) {
+	f := newFixture(t, leased)
+	if err := f.store.KeepCodebase(f.codebase); err != nil {
+		t.Fatal(err)
+	}
+	f.EndLease(f.codebase)
+	f.Lease(f.codebase, leaseTime)
+	eventually(t, "the end of the lease", func() bool {
+		f.leases.mu.Lock()
+		defer f.leases.mu.Unlock()
+		return len(f.leases.byID) == 0
+	})
+	if !f.hasCodebase() {
+		t.Error("a codebase that was kept is gone")
+	}
+}
+
+// TestALeaseThatComesLateCountsItsUsers is what a codebase is that somebody uses
+// between its creation and its lease.
+func TestALeaseThatComesLateCountsItsUsers(t *testing.T) {
+	l := newLeases(nil)
+	end, _ := l.begin("a")
+	l.add("a", time.Minute)
+	later := time.Now().Add(time.Hour)
+	if due, _, _ := l.take(later); due != nil {
+		t.Errorf("%v is taken from its user", due)
+	}
+	end()
+	if due, _, _ := l.take(later); len(due) != 1 {
+		t.Error("it is not taken after its last user")
+	}
+}
+
+func TestWhatNobodyUsesOrLeasesIsForgotten(t *testing.T) {
+	l := newLeases(map[string]time.Duration{"a": time.Minute})
+	end, _ := l.begin("a")
+	other, _ := l.begin("b")
+	l.remove("a")
+	if due, _, more := l.take(time.Now().Add(time.Hour)); due != nil || more {
+		t.Errorf("take() = %v, %v with no lease", due, more)
+	}
+	end()
+	other()
+	if len(l.byID) != 0 {
+		t.Errorf("%v is left", l.byID)
+	}
+}
+
 func TestNobodyUsesWhatIsBeingDeleted(t *testing.T) {
 	l := newLeases(map[string]time.Duration{"a": time.Minute, "b": time.Hour})
 	now := time.Now().Add(2 * time.Minute)

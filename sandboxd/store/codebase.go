@@ -261,14 +261,26 @@ func (s *Store) codebaseIDs(filter Filter, page Page) (ids []string, next string
 // DeleteCodebase forgets a codebase. Snapshots of it that are pinned stay. The
 // error is ErrNotFound if there is none.
 func (s *Store) DeleteCodebase(id string) error {
+	return s.deleteCodebase(id, func(record) bool { return true })
+}
+
+// ExpireCodebase does what DeleteCodebase does, unless the codebase has no idle
+// timeout any more: then it does nothing.
+func (s *Store) ExpireCodebase(id string) error {
+	return s.deleteCodebase(id, func(r record) bool { return r.IdleTimeout > 0 })
+}
+
+func (s *Store) deleteCodebase(id string, may func(record) bool) error {
 	mu := s.stripe(id)
 	mu.Lock()
 	defer mu.Unlock()
+	deleted := false
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		r, err := getRecord(tx, id)
-		if err != nil {
+		if err != nil || !may(r) {
 			return err
 		}
+		deleted = true
 		if r.Request != nil {
 			if err := tx.Bucket(bucketRequests).Delete(r.Request); err != nil {
 				return err
@@ -282,6 +294,8 @@ func (s *Store) DeleteCodebase(id string) error {
 	if err != nil {
 		return fmt.Errorf("cannot delete codebase: %w", err)
 	}
-	s.forgetJournal(id)
+	if deleted {
+		s.forgetJournal(id)
+	}
 	return nil
 }

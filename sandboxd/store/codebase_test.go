@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
 )
@@ -273,5 +274,34 @@ func BenchmarkPutFile(b *testing.B) {
 	c := create(b, s, "x")
 	for i := 0; b.Loop(); i++ {
 		upload(b, s, c.ID, fmt.Sprintf("dir%d/file%d", i/100, i), fmt.Sprint("content ", i))
+	}
+}
+
+func TestOnlyACodebaseWithATimeoutExpires(t *testing.T) {
+	s := openStore(t)
+	c, err := s.CreateCodebase(Creation{Owner: 1, IdleTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := s.CreateCodebase(Creation{Owner: 1, IdleTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.KeepCodebase(kept.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{c.ID, kept.ID} {
+		if err := s.ExpireCodebase(id); err != nil {
+			t.Errorf("ExpireCodebase(%s): %v", id, err)
+		}
+	}
+	if _, err := s.Owner(c.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("one with a timeout: %v", err)
+	}
+	if _, err := s.Owner(kept.ID); err != nil {
+		t.Errorf("one that was kept: %v", err)
+	}
+	if err := s.ExpireCodebase(c.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("one that is gone: %v", err)
 	}
 }
