@@ -81,6 +81,32 @@ def test_content_that_fails_is_the_error(sandbox):
             call("broken", broken())
 
 
+class Left(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("failure", [Left, KeyboardInterrupt, SystemExit])
+def test_whatever_content_and_callbacks_raise_comes_out(api, fake, project, failure):
+    def content():
+        yield b"x"
+        raise failure
+
+    def stop(progress):
+        raise failure
+
+    with api.client(fake.endpoint) as client:
+        codebase = client.create_codebase("c").id
+        sandbox = client.create_sandbox(codebase, start=True).id
+        for call in (
+            lambda: client.upload_file(codebase, "x", content()),
+            lambda: client.upload_file(codebase, "x", b"x", on_progress=stop),
+            lambda: client.write_sandbox_file(sandbox, "x", content()),
+            lambda: client.upload_directory(codebase, project, on_progress=stop),
+        ):
+            with pytest.raises(failure):
+                call()
+
+
 def test_a_refusal_while_content_is_sent_is_the_error(fake, sandbox):
     denied = (grpc.StatusCode.PERMISSION_DENIED, "no", "PERMISSION_DENIED", {"path": "/x"})
     fake.early["WriteFile"] = denied

@@ -32,6 +32,9 @@ T = TypeVar("T")
 # Answers as they come; closing it ends the call.
 Stream = AsyncGenerator[T, None]
 
+# What ends a generator from outside, and is no failure of its own.
+LEAVING = (GeneratorExit, asyncio.CancelledError)
+
 
 def owner() -> Tuple[int, object]:
     """Who may use a channel that is made now: this process and this event loop."""

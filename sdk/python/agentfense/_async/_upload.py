@@ -115,7 +115,7 @@ class _Upload:
         self._walk = _walk.walk(root)
         # Lists that the server sent; None means that it will send no more.
         self._lists: _flavor.Mailbox[Optional[List[int]]] = _flavor.Mailbox()
-        self._failure: Optional[Exception] = None
+        self._failure: Optional[BaseException] = None
 
     async def run(self) -> Codebase:
         reducer = TreeReducer()
@@ -143,7 +143,9 @@ class _Upload:
         try:
             async for request in self._steps():
                 yield request
-        except Exception as e:
+        except _flavor.LEAVING:
+            raise
+        except BaseException as e:
             self._failure = e
 
     async def _steps(self) -> AsyncIterator[cb.UploadTreeRequest]:

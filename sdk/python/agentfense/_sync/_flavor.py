@@ -28,6 +28,9 @@ T = TypeVar("T")
 # Answers as they come; closing it ends the call.
 Stream = Generator[T, None, None]
 
+# What ends a generator from outside, and is no failure of its own.
+LEAVING = (GeneratorExit,)
+
 
 def owner() -> Tuple[int, object]:
     """Who may use a channel that is made now: this process."""
@@ -48,8 +51,13 @@ def under_way(channel: Any) -> ContextManager[None]:
 
 def ready(channel: Any, patience: float) -> None:
     """Waits until the channel is connected, but not for ever."""
-    with contextlib.suppress(grpc.FutureTimeoutError):
-        grpc.channel_ready_future(channel).result(patience)
+    future = grpc.channel_ready_future(channel)
+    try:
+        with contextlib.suppress(grpc.FutureTimeoutError):
+            future.result(patience)
+    finally:
+        # Else it watches the channel for ever.
+        future.cancel()
 
 
 def lasting(call: Any) -> Any:
@@ -60,13 +68,15 @@ def lasting(call: Any) -> Any:
 def send_all(method: Any, requests: Iterator[Q], timeout: Optional[float]) -> Any:
     """Sends all requests and returns the answer; what fails in making one comes out."""
     calls: queue.Queue[Any] = queue.Queue(1)
-    failures: List[Exception] = []
+    failures: List[BaseException] = []
 
     def guarded() -> Iterator[Q]:
         # In a thread of gRPC's: the end of this would be the end of the requests.
         try:
             yield from requests
-        except Exception as e:
+        except LEAVING:
+            raise
+        except BaseException as e:
             failures.append(e)
             calls.get().cancel()
 

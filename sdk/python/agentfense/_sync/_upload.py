@@ -116,7 +116,7 @@ class _Upload:
         self._walk = _walk.walk(root)
         # Lists that the server sent; None means that it will send no more.
         self._lists: _flavor.Mailbox[Optional[List[int]]] = _flavor.Mailbox()
-        self._failure: Optional[Exception] = None
+        self._failure: Optional[BaseException] = None
 
     def run(self) -> Codebase:
         reducer = TreeReducer()
@@ -144,7 +144,9 @@ class _Upload:
         try:
             for request in self._steps():
                 yield request
-        except Exception as e:
+        except _flavor.LEAVING:
+            raise
+        except BaseException as e:
             self._failure = e
 
     def _steps(self) -> Iterator[cb.UploadTreeRequest]:
