@@ -135,7 +135,8 @@ def _number(text: str, otherwise: Optional[float]) -> Optional[float]:
 def _timeout(f: Failure) -> errors.SandboxError:
     seconds = _number(f.get("timeout"), f.about.timeout)
     command = f.about.command or f.get("command")
-    if f.reason != "COMMAND_TIMEOUT" and not f.about.command:
+    timed = f.about.command and f.about.timeout is not None
+    if f.reason != "COMMAND_TIMEOUT" and not timed:
         return errors.ConnectionError(
             f"the server did not answer in time: {f.message}",
             f.details,

@@ -9,7 +9,7 @@ import os
 import shlex
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union, cast
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
 
 # The enums belong to these types: modules import both from here.
 from ._enums import (
@@ -202,6 +202,9 @@ class ExecChunk(bytes):
         chunk = super().__new__(cls, data)
         chunk.stream = stream
         return chunk
+
+    def __getnewargs__(self) -> Tuple[bytes, str]:  # type: ignore[override]
+        return bytes(self), self.stream
 
     @property
     def text(self) -> str:

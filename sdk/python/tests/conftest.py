@@ -24,7 +24,9 @@ def fake() -> Iterator[Fake]:
     server = Fake(f"{directory}/s")
     yield server
     server.close()
-    assert not server.timeless, "a call has a deadline, unless it is a command without a timeout"
+    assert not server.timeless, (
+        "a call has a deadline, unless it is a command without a timeout or of a session"
+    )
     shutil.rmtree(directory)
 
 

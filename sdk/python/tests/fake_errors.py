@@ -37,7 +37,7 @@ class Holds:
         self.timeless: List[str] = []
 
     def note_deadline(self, name: str, request: Any, context: Any) -> None:
-        forever = name in ("Exec", "SessionExec") and not request.HasField("timeout")
+        forever = name == "SessionExec" or (name == "Exec" and not request.HasField("timeout"))
         if context.time_remaining() is None and not forever:
             self.timeless.append(name)
 

@@ -160,6 +160,7 @@ def test_every_reason_that_is_mapped_is_tested():
         (3, About(), "InvalidConfigurationError"),
         (3, About(operation="upload", path="../x"), "UploadError"),
         (4, About(command="make", timeout=1), "CommandTimeoutError"),
+        (4, About(command="make"), "ConnectionError"),
         (4, About(), "ConnectionError"),
         (5, About(session_id="s"), "SessionNotFoundError"),
         (5, About(process_id="p"), "ProcessNotFoundError"),

@@ -10,6 +10,7 @@ import pytest
 
 import agentfense
 from agentfense import AsyncSandbox, PermissionRule, Sandbox
+from agentfense._async import _connection
 
 INTERNAL = grpc.StatusCode.INTERNAL
 
@@ -317,6 +318,13 @@ def test_an_async_client_may_be_used_from_one_loop_after_the_other(fake):
         return (await client.server_info()).version
 
     assert [asyncio.run(main()), asyncio.run(main())] == ["1.2", "1.2"]
+
+
+def test_one_loop_after_the_other_keeps_no_channels(fake):
+    client = agentfense.AsyncSandboxClient(fake.endpoint)
+    for _ in range(3):
+        asyncio.run(client.server_info())
+    assert _connection._inherited == []
 
 
 def test_cancelling_creation_leaves_nothing(fake, project):

@@ -36,6 +36,9 @@ def test_a_command_is_one_plain_call_unless_somebody_listens(fake, sandbox):
     with sandbox.session() as session:
         session.exec("x", timeout=2.5)
         assert (fake.names[-1], fake.calls[-1].timeout.nanos) == ("SessionExec", 500_000_000)
+        assert fake.deadlines[-1] is None
+        list(session.exec_stream("x", timeout=2.5))
+        assert (fake.names[-1], fake.deadlines[-1]) == ("SessionExecStream", None)
         session.exec("x")
         assert (fake.names[-1], fake.calls[-1].HasField("timeout")) == ("SessionExec", False)
         session.exec("x", on_stdout=lambda _: None)

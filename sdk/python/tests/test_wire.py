@@ -1,5 +1,7 @@
 """Conversion and reduction, without a channel."""
 
+import copy
+import pickle
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -288,3 +290,9 @@ def test_enums_are_their_words_everywhere():
     assert f"{Permission.READ} {Permission.READ!s}" == "read read"
     assert Permission.READ == "read"
     assert RuntimeType.NATIVE is RuntimeType.BWRAP is RuntimeType("native")
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_chunk_may_be_copied_with_its_stream(how):
+    chunk = how(ExecChunk(b"x", "stderr"))
+    assert (chunk, chunk.stream) == (b"x", "stderr")

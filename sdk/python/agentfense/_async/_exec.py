@@ -87,17 +87,15 @@ class Job:
 def command_job(request: sb.ExecRequest, command: Command, timeout: Optional[float]) -> Job:
     text = command_text(command)
     about = About(sandbox_id=request.sandbox_id, command=text, timeout=timeout)
-    return Job(methods.EXEC, methods.EXEC_STREAM, request, command, about, _deadline(timeout))
+    deadline = None if timeout is None else timeout + _GRACE
+    return Job(methods.EXEC, methods.EXEC_STREAM, request, command, about, deadline)
 
 
 def session_job(request: sb.SessionExecRequest, command: str, timeout: Optional[float]) -> Job:
     about = About(session_id=request.session_id, command=command, timeout=timeout)
     whole, streamed = methods.SESSION_EXEC, methods.SESSION_EXEC_STREAM
-    return Job(whole, streamed, request, command, about, _deadline(timeout))
-
-
-def _deadline(timeout: Optional[float]) -> Optional[float]:
-    return None if timeout is None else timeout + _GRACE
+    # The commands of a session wait for their turn: only the server knows when one begins.
+    return Job(whole, streamed, request, command, about, None)
 
 
 def stream(connection: AsyncConnection, job: Job) -> AsyncExecStream:

@@ -32,8 +32,14 @@ class _Channel:
 
     def __init__(self, owner: object, channel: Any) -> None:
         self.owner = owner
+        self.pid = os.getpid()
         self.channel = channel
         self.calls: Dict[str, Any] = {}
+
+
+def _keep(channel: _Channel) -> None:
+    if channel.pid != os.getpid():
+        _inherited.append(channel)
 
 
 class Connection:
@@ -166,7 +172,7 @@ class Connection:
         if current is None or current.owner != owner:
             _fork.check_usable()
             if current is not None:
-                _inherited.append(current)
+                _keep(current)
             current = _Channel(owner, _flavor.open_channel(self.endpoint.target, self.secure))
             self._channel = current
         return current
@@ -198,5 +204,9 @@ class Connection:
         """Closes the channel; calls after that are errors. Closing twice is none."""
         self._closed = True
         current, self._channel = self._channel, None
-        if current is not None and current.owner == _flavor.owner():
+        if current is None:
+            return
+        if current.owner == _flavor.owner():
             current.channel.close()
+        else:
+            _keep(current)
