@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// retryExpired is how soon a sandbox that could not be destroyed is tried
-// again.
+// retryExpired is how soon a sandbox that could not be destroyed, or a codebase
+// that could not be deleted, is tried again.
 const retryExpired = 10 * time.Second
 
 // expire destroys sandboxes and deletes codebases whose time has come, until the

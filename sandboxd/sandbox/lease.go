@@ -28,6 +28,7 @@ type lease struct {
 	idle    idle
 	timeout time.Duration // zero: it is only in use, and may have a timeout yet
 	ending  bool          // being deleted: nobody can use it any more
+	retry   time.Time     // not deleted before, because that failed
 }
 
 func newLeases(timeouts map[string]time.Duration) *leases {
@@ -101,7 +102,7 @@ func (l *leases) take(now time.Time) (due []string, wait time.Duration, more boo
 		if c.ending || c.timeout == 0 {
 			continue
 		}
-		left := c.idle.since(now).Add(c.timeout).Sub(now)
+		left := max(c.idle.since(now).Add(c.timeout).Sub(now), c.retry.Sub(now))
 		if left <= 0 {
 			c.ending = true
 			due = append(due, id)
@@ -113,12 +114,14 @@ func (l *leases) take(now time.Time) (due []string, wait time.Duration, more boo
 	return due, wait, more
 }
 
-// giveBack ends what take began: the codebase is there, and its time begins anew.
+// giveBack ends what take began: the codebase is there, and its time begins anew,
+// but is not less than retryExpired.
 func (l *leases) giveBack(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.byID[id]; c != nil {
-		c.ending, c.idle.last = false, time.Now()
+		now := time.Now()
+		c.ending, c.idle.last, c.retry = false, now, now.Add(retryExpired)
 	}
 }
 

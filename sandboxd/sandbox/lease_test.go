@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/agentfense/agentfense/sandboxd/store"
@@ -191,4 +192,22 @@ func TestNobodyUsesWhatIsBeingDeleted(t *testing.T) {
 		t.Errorf("%v is taken from under a call", due)
 	}
 	end()
+}
+
+func TestAFailedDeletionIsNotRepeatedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLeases(map[string]time.Duration{"a": 1, "b": time.Hour})
+		time.Sleep(time.Second)
+		if due, _, _ := l.take(time.Now()); len(due) != 1 {
+			t.Fatalf("%v is taken", due)
+		}
+		l.giveBack("a")
+		if due, wait, more := l.take(time.Now().Add(1)); due != nil || !more || wait < retryExpired-1 || wait > retryExpired {
+			t.Errorf("after a failure take() = %v, %v, %v", due, wait, more)
+		}
+		time.Sleep(retryExpired)
+		if due, _, _ := l.take(time.Now()); len(due) != 1 {
+			t.Error("it is not tried again")
+		}
+	})
 }
