@@ -16,6 +16,9 @@ const (
 	// OutputBurst is how much passes at once after a rest.
 	OutputBurst = 1 << 20
 
+	// maxDebt is how long what follows may have to wait for what hurried.
+	maxDebt = 10 * time.Second
+
 	// leastWait is what is worth a timer. A shorter wait adds to the next one.
 	leastWait = time.Millisecond
 )
@@ -34,8 +37,8 @@ func newPacer(perSecond int64) *pacer {
 }
 
 // pass counts n bytes and returns when they may pass, or once something is
-// received from hurry, or it is closed. They count in any case: what follows
-// waits for them.
+// received from hurry, or it is closed. They count in any case, and what
+// follows waits for them, but what hurries while more than maxDebt is owed does not.
 func (p *pacer) pass(n int, hurry <-chan struct{}) {
 	for p.bytes != nil && n > 0 {
 		piece := min(n, OutputBurst)
@@ -50,7 +53,16 @@ func (p *pacer) pass(n int, hurry <-chan struct{}) {
 		case <-timer.C:
 		case <-hurry:
 			timer.Stop()
+			p.forgive(piece)
 		}
+	}
+}
+
+// forgive gives back n bytes that hurried if too much is owed.
+func (p *pacer) forgive(n int) {
+	now := time.Now()
+	if owed := -p.bytes.TokensAt(now); owed > float64(p.bytes.Limit())*maxDebt.Seconds() {
+		p.bytes.ReserveN(now, -n)
 	}
 }
 
@@ -65,5 +77,5 @@ func (r *Registry) OutputRate(asked int64) int64 {
 
 // Pass is called for n bytes that commands of the sandbox have written, before
 // they are passed on or dropped. It returns when the output rate allows that, or
-// once hurry is closed or has a value. The bytes count in any case.
+// once hurry is closed or has a value. The bytes count then too, up to maxDebt.
 func (r *Run) Pass(n int, hurry <-chan struct{}) { r.sandbox.pace.pass(n, hurry) }

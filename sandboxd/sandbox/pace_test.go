@@ -74,6 +74,35 @@ func TestOutputThatHurriesCounts(t *testing.T) {
 	})
 }
 
+// TestTheDebtOfOutputIsBounded shows that what follows many commands that left
+// their pipes full waits no longer than for the most that is owed.
+func TestTheDebtOfOutputIsBounded(t *testing.T) {
+	for name, rate := range map[string]int64{"at the least rate": MinOutputRate, "at a high one": 64 * mebi} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, began := newPacer(rate), time.Now()
+				ended := make(chan struct{})
+				close(ended)
+				for range 100_000 {
+					p.pass(64<<10, ended)
+				}
+				if took := time.Since(began); took != 0 {
+					t.Errorf("output that hurries took %v", took)
+				}
+				p.pass(1, nil)
+				if took := time.Since(began); took > maxDebt+time.Second || took < maxDebt-time.Second {
+					t.Errorf("what follows waited for %v, want %v", took, maxDebt)
+				}
+				began = time.Now()
+				p.pass(int(rate), nil)
+				if took := time.Since(began); took < time.Second-leastWait || took > time.Second+leastWait {
+					t.Errorf("a second's worth beyond that took %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestAWaitEndsWhenItIsHurried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, began := newPacer(MinOutputRate), time.Now()
