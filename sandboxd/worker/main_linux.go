@@ -103,7 +103,17 @@ func confine(s *Setup) error {
 	if s.Filter == "" {
 		return nil
 	}
-	listener, err := install.Listening([]byte(s.Filter))
+	return filter([]byte(s.Filter))
+}
+
+// filter applies a seccomp program, and passes on its listener. There is none if
+// somebody listens to this process already, such as the manager of a container
+// that the daemon runs in: what cannot be asked is refused then.
+func filter(program []byte) error {
+	listener, err := install.Listening(program)
+	if errors.Is(err, unix.EBUSY) {
+		return failed(StageConfine, "seccomp", install.Thread(program))
+	}
 	if err != nil {
 		return failed(StageConfine, "seccomp", err)
 	}

@@ -67,11 +67,11 @@ type netlinks struct {
 	more  *sync.Cond
 }
 
-// serveNetlinks starts both threads, if there is a filter. What cannot be asked
-// is ENOSYS for the caller.
+// serveNetlinks starts both threads, if there is a filter that has a listener. What
+// cannot be asked is ENOSYS for the caller.
 func serveNetlinks() {
 	if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(NotifyFD)); err != nil || name != "anon_inode:seccomp notify" {
-		return // a sandbox without a filter
+		return
 	}
 	unix.CloseOnExec(NotifyFD)
 	n := &netlinks{listener: NotifyFD}

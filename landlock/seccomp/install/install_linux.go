@@ -50,7 +50,8 @@ func Thread(program []byte) error {
 }
 
 // Listening does what Thread does, and returns the descriptor where the calls
-// arrive that the program asks about.
+// arrive that the program asks about. The error holds EBUSY if a filter of this
+// thread has a listener already.
 func Listening(program []byte) (int, error) { return thread(program, newListener) }
 
 func thread(program []byte, flags uintptr) (int, error) {
