@@ -79,6 +79,8 @@ func serveNetlinks() {
 	made := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
+		// A signal during addAndSend can leave the call answered with 0.
+		blockSignals()
 		n.maker = uint32(unix.Gettid())
 		close(made)
 		n.make()
@@ -114,6 +116,16 @@ func (n *netlinks) listen() {
 		n.mu.Unlock()
 		n.more.Signal()
 	}
+}
+
+// blockSignals keeps signals, such as those that the Go runtime preempts with, from
+// this thread, to which the goroutine is locked.
+func blockSignals() {
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil) // cannot fail
 }
 
 func (n *netlinks) make() {
