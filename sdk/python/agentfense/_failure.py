@@ -83,6 +83,20 @@ def never_sent(error: errors.SandboxError) -> bool:
     return (error.details or {}).get("grpc", "").startswith("failed to connect")
 
 
+def answered(error: BaseException) -> bool:
+    """Whether an error of a call is the server's own answer, or no call was made.
+
+    After any other the server may have done what it was asked for.
+    """
+    if not isinstance(error, errors.SandboxError):
+        return False
+    if never_sent(error):
+        return True
+    if error.reason:
+        return error.reason != "CALL_TIMEOUT"
+    return error.grpc_code not in (CANCELLED, UNKNOWN, DEADLINE_EXCEEDED, UNAVAILABLE)
+
+
 def _plain(f: Failure) -> errors.SandboxError:
     return errors.SandboxError(f.message or f"the call failed: {f.reason}", f.details, f.code)
 

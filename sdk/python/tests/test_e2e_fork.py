@@ -111,6 +111,19 @@ assert process.read(10) == b"2"
 process.kill()
 process.detach()
 """,
+    "its child leaves the blocks": """
+with Sandbox.from_local(sys.argv[1], "full-access") as other:
+    with other.session() as session, other.spawn("cat") as process:
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            sys.exit(0)
+        status = os.waitpid(pid, 0)[1]
+        assert session.exec("echo 1").stdout == "1\\n"
+        assert process.poll() is None
+    assert other.run("echo 2").stdout == "2\\n"
+    assert client.get_codebase(other.codebase_id)
+""",
     "a file is written": """
 def pieces():
     for _ in range(10):

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 from datetime import timedelta
 
 import grpc
@@ -221,6 +222,17 @@ def test_the_error_of_the_block_is_the_one_that_counts(api, fake, project, caplo
             pass
 
 
+def test_a_forked_child_that_leaves_the_blocks_ends_nothing(api, fake, project, monkeypatch):
+    sandbox = api.Sandbox.from_local(project, endpoint=fake.endpoint)
+    session, process = sandbox.session(), sandbox.spawn("cat")
+    here = os.getpid()
+    with monkeypatch.context() as child:
+        child.setattr("os.getpid", lambda: here + 1)
+        for block in (process, session, sandbox):
+            block.__exit__(None, None, None)
+    assert fake.names[-1] == "Spawn"
+
+
 def test_life(sandbox):
     assert sandbox.stop().status == "stopped"
     with pytest.raises(agentfense.SandboxNotRunningError):
@@ -321,10 +333,10 @@ def test_an_async_client_may_be_used_from_one_loop_after_the_other(fake):
 
 
 def test_one_loop_after_the_other_keeps_no_channels(fake):
-    client = agentfense.AsyncSandboxClient(fake.endpoint)
+    client, before = agentfense.AsyncSandboxClient(fake.endpoint), [*_connection._inherited]
     for _ in range(3):
         asyncio.run(client.server_info())
-    assert _connection._inherited == []
+    assert _connection._inherited == before
 
 
 def test_cancelling_creation_leaves_nothing(fake, project):

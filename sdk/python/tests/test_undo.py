@@ -9,7 +9,9 @@ import time
 import grpc
 import pytest
 
+import agentfense
 from agentfense import AsyncSandbox, AsyncSandboxClient, Sandbox, SandboxClient
+from agentfense._patience import Patience
 
 CREATIONS = {
     "CreateCodebase": lambda client, codebase, sandbox: client.create_codebase("x"),
@@ -178,9 +180,103 @@ def test_an_undoing_that_fails_is_in_the_log(fake, prepared, interrupt, caplog):
     assert "cannot remove what an interrupted call made: broken" in caplog.text
 
 
+class TimeIsUp(Exception):
+    pass
+
+
+@pytest.fixture
+def time_is_up():
+    """SIGINT raises what is an Exception, as Celery's SoftTimeLimitExceeded is."""
+
+    def handler(*_):
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGINT, handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("call", CREATIONS)
+def test_an_interruption_may_be_an_exception(fake, prepared, time_is_up, interrupt, call):
+    codebase, sandbox, before = prepared
+    with SandboxClient(fake.endpoint) as client:
+        fake.hold[call] = "after"
+        with pytest.raises(TimeIsUp):
+            CREATIONS[call](client, codebase, sandbox)
+    assert there(fake) == before
+
+
+@pytest.mark.parametrize("call", ["CreateCodebase", "Spawn"])
+def test_a_lost_answer_leaves_nothing(api, fake, prepared, monkeypatch, call):
+    codebase, sandbox, before = prepared
+    for flavor in ("_sync", "_async"):
+        monkeypatch.setattr(f"agentfense.{flavor}._connection.DEADLINE", 0.5)
+    # The server goes away: nothing is repeated.
+    monkeypatch.setattr("agentfense._endpoint.Endpoint.accepts", lambda self: False)
+    fake.hold[call] = "after"
+    with api.client(fake.endpoint) as client:
+        with pytest.raises(ConnectionError, match="did not answer in time"):
+            CREATIONS[call](client, codebase, sandbox)
+    assert there(fake) == before
+
+
+def test_what_the_server_refused_is_not_undone(api, fake, prepared):
+    codebase, *_ = prepared
+    fake.rules["CreateSandbox"] = lambda r: (INTERNAL, "broken", "INTERNAL", {})
+    with api.client(fake.endpoint) as client, pytest.raises(agentfense.SandboxError):
+        client.create_sandbox(codebase)
+    assert fake.names.count("CreateSandbox") == 2
+
+
+def test_a_lost_server_is_not_asked_again_after_an_interruption(fake, project, interrupt, caplog):
+    fake.mismatch, fake.hold["CreateSandbox"] = False, "after"
+    lost = (grpc.StatusCode.UNAVAILABLE, "gone", "", {})
+    fake.rules["DestroySandbox"] = lambda r: lost
+    with pytest.raises(KeyboardInterrupt):
+        Sandbox.from_local(project, endpoint=fake.endpoint)
+    assert not {"ListSandboxes", "DeleteCodebase"} & set(fake.names)
+    assert caplog.text.count("cannot remove") == 2
+
+
+def test_all_removals_after_an_interruption_share_one_time(fake, project, interrupt, monkeypatch):
+    monkeypatch.setattr("agentfense._patience.SECONDS", 5.0)
+    fake.mismatch, fake.hold["CreateSandbox"] = False, "after"
+    with pytest.raises(KeyboardInterrupt):
+        Sandbox.from_local(project, endpoint=fake.endpoint)
+    last = dict(zip(fake.names, fake.deadlines))
+    assert {"DestroySandbox", "ListSandboxes", "DeleteCodebase"} <= set(last)
+    assert max(last[name] for name in ("DestroySandbox", "ListSandboxes", "DeleteCodebase")) < 10
+
+
+def test_one_error_is_one_patience():
+    error = KeyboardInterrupt()
+    assert Patience.with_error(error) is Patience.with_error(error)
+    assert Patience.with_error(error) is not Patience.with_error(KeyboardInterrupt())
+
+
+def test_a_cancellation_comes_through_although_the_end_of_a_block_fails(fake, project):
+    async def main():
+        async def work():
+            async with AsyncSandbox.from_local(project, endpoint=fake.endpoint):
+                pass
+
+        fake.rules["DestroySandbox"] = lambda r: (INTERNAL, "broken", "INTERNAL", {})
+        fake.hold["DestroySandbox"] = "before"
+        fake.patience = 0.2
+        task = asyncio.ensure_future(work())
+        while not fake.held.is_set():
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as e:
+            await task
+        return e.value
+
+    assert "broken" in str(asyncio.run(main()).__cause__)
+
+
 def test_a_server_that_does_not_answer_does_not_hold_up_who_gave_up(fake, prepared, monkeypatch):
     codebase, *_ = prepared
-    monkeypatch.setattr("agentfense._async._undo._PATIENCE", 0.2)
+    monkeypatch.setattr("agentfense._patience.SECONDS", 0.2)
     fake.hold["CreateSandbox"] = "before"
     fake.rules["CreateSandbox"] = lambda r: time.sleep(1)
     began = time.monotonic()

@@ -3,7 +3,7 @@
 import contextlib
 from typing import AsyncIterator
 
-from .._errors import SandboxError
+from .._errors import ConnectionError, SandboxError
 from . import _flavor
 from ._undo import attempt, log
 from .client import AsyncSandboxClient
@@ -19,19 +19,23 @@ async def closed_on_failure(client: AsyncSandboxClient) -> AsyncIterator[None]:
         raise
 
 
-async def remove_codebase(client: AsyncSandboxClient, codebase_id: str) -> None:
-    await attempt(lambda: client.delete_codebase(codebase_id), codebase_id)
+async def remove_codebase(
+    client: AsyncSandboxClient, codebase_id: str, because: BaseException
+) -> None:
+    await attempt(lambda: client.delete_codebase(codebase_id), codebase_id, because)
 
 
-async def remove_all(client: AsyncSandboxClient, codebase_id: str) -> None:
+async def remove_all(client: AsyncSandboxClient, codebase_id: str, because: BaseException) -> None:
     """Removes a codebase and its sandboxes, also one whose creation got no answer."""
 
     async def remove() -> None:
         try:
             for info in await client.list_sandboxes(codebase_id):
                 await client.destroy_sandbox(info.id)
+        except ConnectionError:
+            raise
         except SandboxError as e:
             log.warning("cannot remove the sandboxes of %s: %s", codebase_id, e)
         await client.delete_codebase(codebase_id)
 
-    await attempt(remove, codebase_id)
+    await attempt(remove, codebase_id, because)

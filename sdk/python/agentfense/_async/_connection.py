@@ -5,7 +5,7 @@ from typing import Any, AsyncIterator, Dict, List, Optional, TypeVar
 
 import grpc
 
-from .. import _check, _endpoint, _fork
+from .. import _check, _endpoint, _fork, _patience
 from .._errors import ConnectionError, SandboxError
 from .._failure import About, never_sent, to_error
 from .._methods import Method
@@ -75,7 +75,7 @@ class AsyncConnection:
         self, method: Method[Req, Res], request: Req, about: About, timeout: Optional[float]
     ) -> Res:
         call = self._call("unary_unary", method)
-        limit = None if timeout == NEVER else timeout or DEADLINE
+        limit = _patience.left(None if timeout == NEVER else timeout or DEADLINE)
         try:
             with _flavor.under_way(self._open().channel):
                 answer: Res = await call(request, timeout=limit)
@@ -86,7 +86,7 @@ class AsyncConnection:
     async def _settle(self) -> None:
         """Uses a server that is there again at once, although gRPC would still hold back."""
         if self._shaken and self.endpoint.accepts():
-            await _flavor.ready(self._open().channel, _PATIENCE)
+            await _flavor.ready(self._open().channel, _patience.left(_PATIENCE))
             self._shaken = False
 
     async def answers(

@@ -62,7 +62,7 @@ def under_way(channel: Any) -> ContextManager[None]:
     return contextlib.nullcontext()
 
 
-async def ready(channel: Any, patience: float) -> None:
+async def ready(channel: Any, patience: Optional[float]) -> None:
     """Waits until the channel is connected, but not for ever."""
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(channel.channel_ready(), patience)
@@ -120,7 +120,7 @@ async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
 
 
 async def shielded(work: Callable[[], Awaitable[T]]) -> T:
-    """Does the work to its end, and only then lets a cancellation through.
+    """Does the work to its end, and only then lets a cancellation through, whatever came of it.
 
     The work must bear to be begun anew: that happens where it was cancelled
     itself, as asyncio.run does with all tasks that are left.
@@ -135,8 +135,8 @@ async def shielded(work: Callable[[], Awaitable[T]]) -> T:
                 cancelled = e
         if not task.cancelled():
             break
-    if cancelled is not None and task.exception() is None:
-        raise cancelled
+    if cancelled is not None:
+        raise cancelled from task.exception()
     return task.result()
 
 

@@ -1,5 +1,6 @@
 """Making things such that an interrupted maker leaves nothing behind."""
 
+import contextlib
 import logging
 import signal
 from typing import Any, Awaitable, Callable, Dict, Optional, Tuple, TypeVar
@@ -7,11 +8,12 @@ from typing import Any, Awaitable, Callable, Dict, Optional, Tuple, TypeVar
 from .. import _methods as methods
 from .. import _requests
 from .._errors import SandboxError
-from .._failure import About
+from .._failure import About, answered
 from .._gen import codebase_pb2 as cb
 from .._gen import process_pb2 as pr
 from .._gen import sandbox_pb2 as sb
 from .._methods import Method
+from .._patience import Patience
 from . import _flavor
 from ._connection import AsyncConnection
 
@@ -19,9 +21,6 @@ log = logging.getLogger("agentfense")
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
-
-# Seconds until an interrupted caller goes on, whether or not the server answers.
-_PATIENCE = 10.0
 
 Removal = Tuple[Method[Any, Any], Callable[[str], Any]]
 
@@ -51,34 +50,46 @@ async def create(
     *,
     timeout: Optional[float] = None,
 ) -> Res:
-    """Asks for something new, which is removed again if the caller is interrupted.
+    """Asks for something new, which is removed again if the caller does not get it.
 
-    The request carries an id of its own. So one that was interrupted is sent
-    again, to learn what it made, and that is removed.
+    That is so where it is interrupted, by whatever exception, and where the
+    answer was lost. The request carries an id of its own. So it is sent again,
+    to learn what it made, and that is removed.
     """
 
     async def undo() -> None:
         again = _requests.not_started(request)
-        made: Any = await connection.unary(method, again, about, timeout=_PATIENCE)
+        made: Any = await connection.unary(method, again, about)
         removal, named = _REMOVAL[method]
         try:
-            await connection.unary(removal, named(made.id), about, timeout=_PATIENCE)
+            await connection.unary(removal, named(made.id), about)
         except SandboxError as e:
             if not isinstance(e, LookupError) and e.reason != "COMMAND_ENDED":
                 raise
 
     try:
         return await connection.unary(method, request, about, timeout=timeout, again=True)
-    except Exception:
-        raise
-    except BaseException:
-        await attempt(undo, "what an interrupted call made")
+    except BaseException as e:
+        if not answered(e):
+            await attempt(undo, "what an interrupted call made", e)
         raise
 
 
-async def attempt(remove: Callable[[], Awaitable[object]], what: str) -> None:
-    """Removes something to the end, whatever interrupts it; a failure goes to the log."""
-    try:
-        await _flavor.shielded(remove)
-    except SandboxError as e:
-        log.warning("cannot remove %s: %s", what, e)
+async def attempt(
+    remove: Callable[[], Awaitable[object]], what: str, because: Optional[BaseException] = None
+) -> None:
+    """Removes something to the end, whatever interrupts it; a failure goes to the log.
+
+    Where it is because of an interruption, that has one time for all removals.
+    """
+    limited = because is not None and not answered(because)
+    limits = Patience.with_error(because).limits if because and limited else contextlib.nullcontext
+
+    async def logged() -> None:
+        try:
+            with limits():
+                await remove()
+        except SandboxError as e:
+            log.warning("cannot remove %s: %s", what, e)
+
+    await _flavor.shielded(logged)

@@ -213,7 +213,7 @@ class AsyncProcess(Handle):
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            if self.exit_code is None:
+            if self.exit_code is None and not self._forked:
                 await _flavor.shielded(self.kill)
         except SandboxError:
             # The error of the block is the one that matters.

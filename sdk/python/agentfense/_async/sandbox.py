@@ -110,8 +110,8 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
                     ignore_patterns=ignored,
                     on_progress=on_progress,
                 )
-            except BaseException:
-                await remove_codebase(client, made.id)
+            except BaseException as e:
+                await remove_codebase(client, made.id, e)
                 raise
 
         return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=True))
@@ -184,9 +184,9 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
             codebase = await stored()
             try:
                 info = await client.create_sandbox(codebase.id, wish.rules, **wish.options)
-            except BaseException:
+            except BaseException as e:
                 if owns_codebase:
-                    await remove_all(client, codebase.id)
+                    await remove_all(client, codebase.id, e)
                 raise
         return cls(client, info, codebase, owns_sandbox=True, owns_codebase=owns_codebase)
 
@@ -236,7 +236,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         return self
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
-        if not self._owns_sandbox:
+        if not self._owns_sandbox or self._forked:
             await self._client.close()
             return
         try:

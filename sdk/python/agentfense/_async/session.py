@@ -105,6 +105,8 @@ class AsyncSandboxSession(Handle):
         return self
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if self._forked:
+            return
         try:
             await _flavor.shielded(self.close)
         except SandboxError as e:

@@ -4,7 +4,7 @@
 import contextlib
 from typing import Iterator
 
-from .._errors import SandboxError
+from .._errors import ConnectionError, SandboxError
 from . import _flavor
 from ._undo import attempt, log
 from .client import SandboxClient
@@ -20,19 +20,23 @@ def closed_on_failure(client: SandboxClient) -> Iterator[None]:
         raise
 
 
-def remove_codebase(client: SandboxClient, codebase_id: str) -> None:
-    attempt(lambda: client.delete_codebase(codebase_id), codebase_id)
+def remove_codebase(
+    client: SandboxClient, codebase_id: str, because: BaseException
+) -> None:
+    attempt(lambda: client.delete_codebase(codebase_id), codebase_id, because)
 
 
-def remove_all(client: SandboxClient, codebase_id: str) -> None:
+def remove_all(client: SandboxClient, codebase_id: str, because: BaseException) -> None:
     """Removes a codebase and its sandboxes, also one whose creation got no answer."""
 
     def remove() -> None:
         try:
             for info in client.list_sandboxes(codebase_id):
                 client.destroy_sandbox(info.id)
+        except ConnectionError:
+            raise
         except SandboxError as e:
             log.warning("cannot remove the sandboxes of %s: %s", codebase_id, e)
         client.delete_codebase(codebase_id)
 
-    attempt(remove, codebase_id)
+    attempt(remove, codebase_id, because)

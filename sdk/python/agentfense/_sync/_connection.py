@@ -6,7 +6,7 @@ from typing import Any, Iterator, Dict, List, Optional, TypeVar
 
 import grpc
 
-from .. import _check, _endpoint, _fork
+from .. import _check, _endpoint, _fork, _patience
 from .._errors import ConnectionError, SandboxError
 from .._failure import About, never_sent, to_error
 from .._methods import Method
@@ -76,7 +76,7 @@ class Connection:
         self, method: Method[Req, Res], request: Req, about: About, timeout: Optional[float]
     ) -> Res:
         call = self._call("unary_unary", method)
-        limit = None if timeout == NEVER else timeout or DEADLINE
+        limit = _patience.left(None if timeout == NEVER else timeout or DEADLINE)
         try:
             with _flavor.under_way(self._open().channel):
                 answer: Res = call(request, timeout=limit)
@@ -87,7 +87,7 @@ class Connection:
     def _settle(self) -> None:
         """Uses a server that is there again at once, although gRPC would still hold back."""
         if self._shaken and self.endpoint.accepts():
-            _flavor.ready(self._open().channel, _PATIENCE)
+            _flavor.ready(self._open().channel, _patience.left(_PATIENCE))
             self._shaken = False
 
     def answers(

@@ -49,7 +49,7 @@ def under_way(channel: Any) -> ContextManager[None]:
     return _fork.call(channel)
 
 
-def ready(channel: Any, patience: float) -> None:
+def ready(channel: Any, patience: Optional[float]) -> None:
     """Waits until the channel is connected, but not for ever."""
     future = grpc.channel_ready_future(channel)
     try:

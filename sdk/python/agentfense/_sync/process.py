@@ -214,7 +214,7 @@ class Process(Handle):
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
-            if self.exit_code is None:
+            if self.exit_code is None and not self._forked:
                 _flavor.shielded(self.kill)
         except SandboxError:
             # The error of the block is the one that matters.

@@ -111,8 +111,8 @@ class Sandbox(SandboxCommands, SandboxChanges):
                     ignore_patterns=ignored,
                     on_progress=on_progress,
                 )
-            except BaseException:
-                remove_codebase(client, made.id)
+            except BaseException as e:
+                remove_codebase(client, made.id, e)
                 raise
 
         return _flavor.Opening(cls._make(client, stored, wish, owns_codebase=True))
@@ -185,9 +185,9 @@ class Sandbox(SandboxCommands, SandboxChanges):
             codebase = stored()
             try:
                 info = client.create_sandbox(codebase.id, wish.rules, **wish.options)
-            except BaseException:
+            except BaseException as e:
                 if owns_codebase:
-                    remove_all(client, codebase.id)
+                    remove_all(client, codebase.id, e)
                 raise
         return cls(client, info, codebase, owns_sandbox=True, owns_codebase=owns_codebase)
 
@@ -237,7 +237,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if not self._owns_sandbox:
+        if not self._owns_sandbox or self._forked:
             self._client.close()
             return
         try:

@@ -106,6 +106,8 @@ class SandboxSession(Handle):
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._forked:
+            return
         try:
             _flavor.shielded(self.close)
         except SandboxError as e:
