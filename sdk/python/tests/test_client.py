@@ -1,6 +1,9 @@
 """The low-level client against a server in this process, sync and async."""
 
+import asyncio
 import io
+import sys
+import threading
 from datetime import timedelta
 
 import grpc
@@ -229,3 +232,40 @@ def test_a_closed_client_says_so(client):
     client.close()
     with pytest.raises(agentfense.SandboxError, match="closed"):
         client.server_info()
+
+
+CUT = "the client was closed during the call"
+
+
+def test_a_client_that_is_closed_during_a_call_says_so(fake):
+    client = agentfense.SandboxClient(fake.endpoint)
+    fake.hold["GetInfo"] = "before"
+
+    def close():
+        fake.held.wait(10)
+        client.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    with pytest.raises(agentfense.SandboxError, match=CUT):
+        client.server_info()
+    thread.join()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="a task does not know who cancelled it")
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_an_async_client_that_is_closed_during_a_call_says_so(fake, cancelled):
+    async def main():
+        client = agentfense.AsyncSandboxClient(fake.endpoint)
+        fake.hold["GetInfo"] = "before"
+        task = asyncio.ensure_future(client.server_info())
+        while not fake.held.is_set():
+            await asyncio.sleep(0.005)
+        if cancelled:
+            task.cancel()
+        await client.close()
+        with pytest.raises(asyncio.CancelledError if cancelled else agentfense.SandboxError) as e:
+            await task
+        assert cancelled or CUT in str(e.value)
+
+    asyncio.run(main())

@@ -41,6 +41,11 @@ def _keep(channel: _Channel) -> None:
         _inherited.append(channel)
 
 
+def _cut() -> SandboxError:
+    code: int = grpc.StatusCode.CANCELLED.value[0]
+    return SandboxError("the client was closed during the call", grpc_code=code)
+
+
 class AsyncConnection:
     """Calls to one endpoint. Opens its channel at the first call, and again after a fork."""
 
@@ -81,6 +86,9 @@ class AsyncConnection:
                 answer: Res = await call(request, timeout=limit)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
+        except _flavor.CANCELLED:
+            self._check_cut()
+            raise
         return answer
 
     async def _settle(self) -> None:
@@ -133,6 +141,9 @@ class AsyncConnection:
             answer: Res = await _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
+        except _flavor.CANCELLED:
+            self._check_cut()
+            raise
         return answer
 
     async def converse(
@@ -159,6 +170,9 @@ class AsyncConnection:
                     _fork.check(pid)
             except grpc.RpcError as e:
                 raise self.error(e, about) from None
+            except _flavor.CANCELLED:
+                self._check_cut()
+                raise
             finally:
                 if pid == os.getpid():
                     call.cancel()
@@ -188,8 +202,15 @@ class AsyncConnection:
             current.calls[method.path] = call
         return call
 
+    def _check_cut(self) -> None:
+        """An error if a call was cancelled by close(), and not by who waits for it."""
+        if self._closed and not _flavor.told_to_end():
+            raise _cut() from None
+
     def error(self, failed: Any, about: About) -> SandboxError:
         """The exception for a gRPC error."""
+        if self._closed and failed.code() == grpc.StatusCode.CANCELLED:
+            return _cut()
         trailer = None
         for key, value in failed.trailing_metadata() or ():
             if key == _TRAILER:

@@ -62,6 +62,15 @@ def under_way(channel: Any) -> ContextManager[None]:
     return contextlib.nullcontext()
 
 
+CANCELLED = (asyncio.CancelledError,)
+
+
+def told_to_end() -> bool:
+    """Whether the task itself was cancelled. Before Python 3.11 that cannot be known."""
+    cancelling: Any = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling is None or cancelling() > 0
+
+
 async def ready(channel: Any, patience: Optional[float]) -> None:
     """Waits until the channel is connected, but not for ever."""
     with contextlib.suppress(asyncio.TimeoutError):

@@ -42,6 +42,11 @@ def _keep(channel: _Channel) -> None:
         _inherited.append(channel)
 
 
+def _cut() -> SandboxError:
+    code: int = grpc.StatusCode.CANCELLED.value[0]
+    return SandboxError("the client was closed during the call", grpc_code=code)
+
+
 class Connection:
     """Calls to one endpoint. Opens its channel at the first call, and again after a fork."""
 
@@ -82,6 +87,9 @@ class Connection:
                 answer: Res = call(request, timeout=limit)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
+        except _flavor.CANCELLED:
+            self._check_cut()
+            raise
         return answer
 
     def _settle(self) -> None:
@@ -134,6 +142,9 @@ class Connection:
             answer: Res = _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
+        except _flavor.CANCELLED:
+            self._check_cut()
+            raise
         return answer
 
     def converse(
@@ -160,6 +171,9 @@ class Connection:
                     _fork.check(pid)
             except grpc.RpcError as e:
                 raise self.error(e, about) from None
+            except _flavor.CANCELLED:
+                self._check_cut()
+                raise
             finally:
                 if pid == os.getpid():
                     call.cancel()
@@ -189,8 +203,15 @@ class Connection:
             current.calls[method.path] = call
         return call
 
+    def _check_cut(self) -> None:
+        """An error if a call was cancelled by close(), and not by who waits for it."""
+        if self._closed and not _flavor.told_to_end():
+            raise _cut() from None
+
     def error(self, failed: Any, about: About) -> SandboxError:
         """The exception for a gRPC error."""
+        if self._closed and failed.code() == grpc.StatusCode.CANCELLED:
+            return _cut()
         trailer = None
         for key, value in failed.trailing_metadata() or ():
             if key == _TRAILER:

@@ -14,6 +14,7 @@ from typing import (
     List,
     Optional,
     Tuple,
+    Type,
     TypeVar,
 )
 
@@ -47,6 +48,15 @@ def open_channel(target: str, secure: bool) -> Any:
 def under_way(channel: Any) -> ContextManager[None]:
     """Says that a call of the channel is under way."""
     return _fork.call(channel)
+
+
+# What a call may end with that is neither an answer nor a status.
+CANCELLED: Tuple[Type[BaseException], ...] = ()
+
+
+def told_to_end() -> bool:
+    """Nobody tells a thread to end."""
+    return False
 
 
 def ready(channel: Any, patience: Optional[float]) -> None:
