@@ -80,7 +80,8 @@ def seconds(value: Seconds, name: str = "timeout") -> Optional[float]:
 
 
 def set_duration(target: Duration, value: float) -> None:
-    target.FromNanoseconds(round(value * 1e9))
+    # Less than the wire can say is not none at all.
+    target.FromNanoseconds(max(1, round(value * 1e9)))
 
 
 def time_of(message: object, name: str) -> Optional[datetime]:

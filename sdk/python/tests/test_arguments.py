@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 import agentfense
-from agentfense import PermissionRule, ResourceLimits
+from agentfense import PermissionRule, ResourceLimits, _requests
 
 P = pathlib.PurePosixPath
 
@@ -220,3 +220,14 @@ def test_what_objects_show(fake, sandbox, client, codebase, api):
     gone = api.Sandbox.from_codebase(codebase, endpoint=fake.endpoint)
     gone.destroy()
     assert repr(gone) == f"<{kind}Sandbox {gone.id} destroyed>"
+
+
+def test_labels_to_look_for_are_checked(api, fake):
+    with api.client(fake.endpoint) as client:
+        with pytest.raises(agentfense.InvalidTypeError, match=r"labels\['a'\] must be a str"):
+            client.list_sandboxes(labels={"a": 1})
+
+
+def test_the_shortest_timeout_is_no_missing_one():
+    request = _requests.exec_request("s", "x", timeout=1e-10)
+    assert request.timeout.ToNanoseconds() == 1

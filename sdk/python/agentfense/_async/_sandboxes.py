@@ -98,7 +98,7 @@ class AsyncSandboxCalls:
         request = sb.ListSandboxesRequest(
             codebase_id=_check.maybe_text(codebase_id, "codebase_id"),
             page_size=_PAGE,
-            labels=labels,
+            labels=_check.words(labels, "labels"),
         )
         while True:
             answer = await self._connection.unary(

@@ -99,7 +99,7 @@ class SandboxCalls:
         request = sb.ListSandboxesRequest(
             codebase_id=_check.maybe_text(codebase_id, "codebase_id"),
             page_size=_PAGE,
-            labels=labels,
+            labels=_check.words(labels, "labels"),
         )
         while True:
             answer = self._connection.unary(
