@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import grpc
 import pytest
 
 SDK = pathlib.Path(__file__).resolve().parent.parent
@@ -112,6 +113,10 @@ import agentfense
 )
 
 
+# gRPC 1.49 itself hangs now and then in a child that is forked beside a stream,
+# as the documentation says: so often one of them may.
+OLD_FORKS = 3 if grpc.__version__.startswith("1.49.") else 1
+
 # As a user's process has it: without what conftest sets.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("GRPC_")}
 
@@ -147,7 +152,14 @@ def endpoint(tmp_path_factory):
     "code", [FORK, FORK_ATTACHED, THREADS], ids=["fork", "fork with a process", "threads"]
 )
 def test_in_a_process_of_its_own(endpoint, code):
-    done = python(code, endpoint)
+    for left in reversed(range(OLD_FORKS if code == FORK_ATTACHED else 1)):
+        try:
+            done = python(code, endpoint)
+        except subprocess.TimeoutExpired:
+            if not left:
+                raise
+        else:
+            break
     assert (done.returncode, done.stderr) == (0, "")
 
 
