@@ -44,9 +44,8 @@ type machine interface {
 // member is one group.
 type member struct {
 	bounds
-	cpu    *cpu // nil: not bounded, and never yields
-	leave  func()
-	hasten func()
+	yielder *yielder
+	cpu     *cpu // nil: not bounded, and never yields
 
 	began   atomic.Bool   // a command, since the last round
 	hurries atomic.Int64  // until this time, in Unix nanoseconds
@@ -65,31 +64,31 @@ func (m *member) Began() { m.began.Store(true) }
 // to run for that.
 func (m *member) Hurry(d time.Duration) {
 	m.hurries.Store(time.Now().Add(d).UnixNano())
-	m.hasten()
+	_ = m.yielder.yield(m, false) // the next round says what is wrong
 }
 
 func (m *member) hurried() bool { return time.Now().UnixNano() < m.hurries.Load() }
 
 func (m *member) Delete() error {
-	m.leave()
+	m.yielder.remove(m)
 	return m.bounds.Delete()
 }
 
 func (y *yielder) add(g bounds, c *cpu) *member {
-	m := &member{bounds: g, cpu: c, used: -1}
-	m.hasten = func() { _ = y.yield(m, false) } // the next round says what is wrong
-	m.leave = func() {
-		y.mu.Lock()
-		defer y.mu.Unlock()
-		m.removed = true
-		delete(y.members, m)
-	}
+	m := &member{bounds: g, yielder: y, cpu: c, used: -1}
 	if c != nil {
 		y.mu.Lock()
 		defer y.mu.Unlock()
 		y.members[m] = struct{}{}
 	}
 	return m
+}
+
+func (y *yielder) remove(m *member) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	m.removed = true
+	delete(y.members, m)
 }
 
 // now returns the groups that there are.

@@ -12,7 +12,6 @@ import (
 )
 
 func TestWhoYields(t *testing.T) {
-	const ms = time.Millisecond
 	for name, c := range map[string]struct {
 		loads []load
 		want  []bool
