@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -28,6 +29,9 @@ func resolveDir(path string) (*directory, error) {
 	}
 	// The daemon follows no link; it gets the inode to see that this is it.
 	target, err := filepath.EvalSymlinks(abs) //nolint:forbidigo // the user's own path, before anything is trusted
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("--dir: %s does not exist: name the directory with the code", quoteName(path))
+	}
 	if err != nil {
 		return nil, usagef("--dir: %w", err)
 	}
