@@ -161,10 +161,11 @@ func (s *initServer) spared() map[int]bool {
 	return s.pool.pids()
 }
 
-// do runs a call beside the loop, since a file may be slow.
+// do runs a call beside the loop once there is a slot, since a file may be slow.
+// How many wait is for the daemon to bound.
 func (s *initServer) do(call func() error) {
-	s.slots <- struct{}{}
 	go func() {
+		s.slots <- struct{}{}
 		defer func() { <-s.slots }()
 		_ = call() // a broken socket ends receive as well
 	}()
