@@ -67,13 +67,20 @@ func sendReady(up *Conn) error {
 	return up.Send(&Ready{}, fd)
 }
 
+// deadly are the signals that end a Go program which does not catch them. The
+// kernel keeps the others from PID 1, or the Go runtime drops them.
+var deadly = []os.Signal{
+	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE,
+	unix.SIGSEGV, unix.SIGTERM, unix.SIGSTKFLT, unix.SIGSYS,
+}
+
 // becomeServer makes this process as hard to disturb as its rights allow.
 func becomeServer() error {
 	unix.CloseOnExec(ControlFD)
 	unix.CloseOnExec(BinaryFD)
 	// Caught, not ignored: what is ignored here would be ignored in every
 	// command too.
-	signal.Notify(make(chan os.Signal, 1))
+	signal.Notify(make(chan os.Signal, 1), deadly...)
 	return forbidTracing()
 }
 
