@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -36,10 +37,21 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 		}
 		return nil
 	})
-	if err := s.settle(ctx, cmd, status, err); err != nil {
-		return nil, err
+	err = s.settle(ctx, cmd, status, err)
+	return answer(result(status, cmd.rules(), &stdout, &stderr), err, req.GetAnswerTimeout())
+}
+
+// answer is the result, or the error; a client that asked for it gets a timeout
+// as a result, for an error has no room for output.
+func answer(res *sandboxv1.ExecResult, err error, answerTimeout bool) (*sandboxv1.ExecResult, error) {
+	if err == nil {
+		return res, nil
 	}
-	return result(status, cmd.rules(), &stdout, &stderr), nil
+	if f := (*failure)(nil); answerTimeout && errors.As(err, &f) && f.reason == ReasonCommandTimeout {
+		res.TimedOut = f.meta
+		return res, nil
+	}
+	return nil, err
 }
 
 // outputLimit is how many bytes of each stream a call keeps that asks for some

@@ -134,6 +134,36 @@ func TestExecErrors(t *testing.T) {
 	}
 }
 
+func TestATimeoutIsAnAnswerForAClientThatWantsOne(t *testing.T) {
+	f := newFixture(t)
+	sb := f.sandbox()
+	id := f.session(&sandboxv1.CreateSessionRequest{SandboxId: sb})
+	const command = "echo out; echo err >&2; sleep 100"
+	limit := durationpb.New(200 * time.Millisecond)
+	for name, call := range map[string]func() (*sandboxv1.ExecResult, error){
+		"Exec": func() (*sandboxv1.ExecResult, error) {
+			return f.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Command: command, Timeout: limit, AnswerTimeout: true})
+		},
+		"SessionExec": func() (*sandboxv1.ExecResult, error) {
+			return f.SessionExec(ctxOf(t), &sandboxv1.SessionExecRequest{SessionId: id, Command: command, Timeout: limit, AnswerTimeout: true})
+		},
+	} {
+		res, err := call()
+		if err != nil || res.GetStdout() != "out\n" || res.GetStderr() != "err\n" {
+			t.Errorf("%s: got %v, %v", name, res, err)
+		}
+		if meta := res.GetTimedOut(); meta[keyTimeout] != "0.2" || meta[keyCommand] != command || meta[keySandbox] != sb {
+			t.Errorf("%s: the timeout is %v", name, meta)
+		}
+	}
+	res := f.exec(&sandboxv1.ExecRequest{SandboxId: sb, Command: "true", Timeout: limit, AnswerTimeout: true})
+	if len(res.GetTimedOut()) != 0 {
+		t.Errorf("a command that ended by itself has the timeout %v", res.GetTimedOut())
+	}
+	_, err := f.Exec(ctxOf(t), &sandboxv1.ExecRequest{Command: "true", AnswerTimeout: true})
+	wantError(t, err, codes.InvalidArgument, ReasonMissingField)
+}
+
 func TestBackPressureReachesTheCommand(t *testing.T) {
 	f := newFixture(t)
 	sb := f.sandbox()

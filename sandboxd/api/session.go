@@ -137,10 +137,7 @@ func (s *Server) SessionExec(ctx context.Context, req *sandboxv1.SessionExecRequ
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return result(status, rules, &stdout, &stderr), nil
+	return answer(result(status, rules, &stdout, &stderr), err, req.GetAnswerTimeout())
 }
 
 // SessionExecStream runs a command in a session and sends its output as it

@@ -1072,7 +1072,10 @@ type ExecRequest struct {
 	OutputLimit int64 `protobuf:"varint,102,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
 	// A terminal of this size as standard input, output and error: all output is
 	// then STDOUT. Not with Exec.
-	Pty           *WindowSize `protobuf:"bytes,103,opt,name=pty,proto3" json:"pty,omitempty"`
+	Pty *WindowSize `protobuf:"bytes,103,opt,name=pty,proto3" json:"pty,omitempty"`
+	// A command that ran into its timeout is answered with timed_out and its output
+	// until then, not with the error COMMAND_TIMEOUT. Only for Exec.
+	AnswerTimeout bool `protobuf:"varint,104,opt,name=answer_timeout,json=answerTimeout,proto3" json:"answer_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1177,6 +1180,13 @@ func (x *ExecRequest) GetPty() *WindowSize {
 	return nil
 }
 
+func (x *ExecRequest) GetAnswerTimeout() bool {
+	if x != nil {
+		return x.AnswerTimeout
+	}
+	return false
+}
+
 type ExecResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bytes that are not UTF-8 are replaced here; stdout_bytes is exact.
@@ -1199,8 +1209,11 @@ type ExecResult struct {
 	// Failed operations that denials does not tell about, because there were too
 	// many of them.
 	DenialsOmitted int64 `protobuf:"varint,107,opt,name=denials_omitted,json=denialsOmitted,proto3" json:"denials_omitted,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the error COMMAND_TIMEOUT would have as metadata; empty for a command that
+	// ended by itself, and for a request without answer_timeout.
+	TimedOut      map[string]string `protobuf:"bytes,108,rep,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecResult) Reset() {
@@ -1315,6 +1328,13 @@ func (x *ExecResult) GetDenialsOmitted() int64 {
 		return x.DenialsOmitted
 	}
 	return 0
+}
+
+func (x *ExecResult) GetTimedOut() map[string]string {
+	if x != nil {
+		return x.TimedOut
+	}
+	return nil
 }
 
 type ExecOutput struct {
@@ -2041,7 +2061,9 @@ type SessionExecRequest struct {
 	// and what ran in it before stay.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// As in ExecRequest.
-	OutputLimit   int64 `protobuf:"varint,100,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
+	OutputLimit int64 `protobuf:"varint,100,opt,name=output_limit,json=outputLimit,proto3" json:"output_limit,omitempty"`
+	// As in ExecRequest. Only for SessionExec.
+	AnswerTimeout bool `protobuf:"varint,101,opt,name=answer_timeout,json=answerTimeout,proto3" json:"answer_timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2102,6 +2124,13 @@ func (x *SessionExecRequest) GetOutputLimit() int64 {
 		return x.OutputLimit
 	}
 	return 0
+}
+
+func (x *SessionExecRequest) GetAnswerTimeout() bool {
+	if x != nil {
+		return x.AnswerTimeout
+	}
+	return false
 }
 
 type ReadFileRequest struct {
@@ -2962,7 +2991,7 @@ type WriteFileRequest_Start struct {
 
 func (x *WriteFileRequest_Start) Reset() {
 	*x = WriteFileRequest_Start{}
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[41]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3003,7 @@ func (x *WriteFileRequest_Start) String() string {
 func (*WriteFileRequest_Start) ProtoMessage() {}
 
 func (x *WriteFileRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_sandbox_v1_sandbox_proto_msgTypes[41]
+	mi := &file_sandbox_v1_sandbox_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3098,7 +3127,7 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"r\n" +
 	"\x15ListSandboxesResponse\x121\n" +
 	"\tsandboxes\x18\x01 \x03(\v2\x13.sandbox.v1.SandboxR\tsandboxes\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x99\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc0\x03\n" +
 	"\vExecRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x18\n" +
@@ -3111,10 +3140,11 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\vstdin_bytes\x18e \x01(\fR\n" +
 	"stdinBytes\x12!\n" +
 	"\foutput_limit\x18f \x01(\x03R\voutputLimit\x12(\n" +
-	"\x03pty\x18g \x01(\v2\x16.sandbox.v1.WindowSizeR\x03pty\x1a6\n" +
+	"\x03pty\x18g \x01(\v2\x16.sandbox.v1.WindowSizeR\x03pty\x12%\n" +
+	"\x0eanswer_timeout\x18h \x01(\bR\ranswerTimeout\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x04\n" +
 	"\n" +
 	"ExecResult\x12\x16\n" +
 	"\x06stdout\x18\x01 \x01(\tR\x06stdout\x12\x16\n" +
@@ -3129,7 +3159,11 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
 	"oom_killed\x18i \x01(\bR\toomKilled\x12,\n" +
 	"\adenials\x18j \x03(\v2\x12.sandbox.v1.DenialR\adenials\x12'\n" +
-	"\x0fdenials_omitted\x18k \x01(\x03R\x0edenialsOmitted\"\xa3\x02\n" +
+	"\x0fdenials_omitted\x18k \x01(\x03R\x0edenialsOmitted\x12A\n" +
+	"\ttimed_out\x18l \x03(\v2$.sandbox.v1.ExecResult.TimedOutEntryR\btimedOut\x1a;\n" +
+	"\rTimedOutEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x02\n" +
 	"\n" +
 	"ExecOutput\x125\n" +
 	"\x04type\x18\x01 \x01(\x0e2!.sandbox.v1.ExecOutput.OutputTypeR\x04type\x12\x12\n" +
@@ -3194,13 +3228,14 @@ const file_sandbox_v1_sandbox_proto_rawDesc = "" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\"G\n" +
 	"\x14ListSessionsResponse\x12/\n" +
-	"\bsessions\x18\x01 \x03(\v2\x13.sandbox.v1.SessionR\bsessions\"\xa5\x01\n" +
+	"\bsessions\x18\x01 \x03(\v2\x13.sandbox.v1.SessionR\bsessions\"\xcc\x01\n" +
 	"\x12SessionExecRequest\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\tR\acommand\x123\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12!\n" +
-	"\foutput_limit\x18d \x01(\x03R\voutputLimit\"D\n" +
+	"\foutput_limit\x18d \x01(\x03R\voutputLimit\x12%\n" +
+	"\x0eanswer_timeout\x18e \x01(\bR\ranswerTimeout\"D\n" +
 	"\x0fReadFileRequest\x12\x1d\n" +
 	"\n" +
 	"sandbox_id\x18\x01 \x01(\tR\tsandboxId\x12\x12\n" +
@@ -3344,7 +3379,7 @@ func file_sandbox_v1_sandbox_proto_rawDescGZIP() []byte {
 }
 
 var file_sandbox_v1_sandbox_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_sandbox_v1_sandbox_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_sandbox_v1_sandbox_proto_goTypes = []any{
 	(SandboxStatus)(0),              // 0: sandbox.v1.SandboxStatus
 	(SessionStatus)(0),              // 1: sandbox.v1.SessionStatus
@@ -3392,145 +3427,147 @@ var file_sandbox_v1_sandbox_proto_goTypes = []any{
 	nil,                             // 43: sandbox.v1.CreateSandboxRequest.LabelsEntry
 	nil,                             // 44: sandbox.v1.ListSandboxesRequest.LabelsEntry
 	nil,                             // 45: sandbox.v1.ExecRequest.EnvEntry
-	nil,                             // 46: sandbox.v1.CreateSessionRequest.EnvEntry
-	(*WriteFileRequest_Start)(nil),  // 47: sandbox.v1.WriteFileRequest.Start
-	nil,                             // 48: sandbox.v1.ForkSandboxRequest.LabelsEntry
-	(*PermissionRule)(nil),          // 49: sandbox.v1.PermissionRule
-	(*timestamppb.Timestamp)(nil),   // 50: google.protobuf.Timestamp
-	(*ResourceLimits)(nil),          // 51: sandbox.v1.ResourceLimits
-	(*durationpb.Duration)(nil),     // 52: google.protobuf.Duration
-	(*WindowSize)(nil),              // 53: sandbox.v1.WindowSize
-	(*Denial)(nil),                  // 54: sandbox.v1.Denial
-	(*Empty)(nil),                   // 55: sandbox.v1.Empty
-	(TreeEntry_Kind)(0),             // 56: sandbox.v1.TreeEntry.Kind
-	(*RuleRef)(nil),                 // 57: sandbox.v1.RuleRef
-	(*StatFileRequest)(nil),         // 58: sandbox.v1.StatFileRequest
-	(*RemoveFileRequest)(nil),       // 59: sandbox.v1.RemoveFileRequest
-	(*RenameFileRequest)(nil),       // 60: sandbox.v1.RenameFileRequest
-	(*MakeDirectoryRequest)(nil),    // 61: sandbox.v1.MakeDirectoryRequest
-	(*WatchFilesRequest)(nil),       // 62: sandbox.v1.WatchFilesRequest
-	(*FileChunk)(nil),               // 63: sandbox.v1.FileChunk
-	(*FileInfo)(nil),                // 64: sandbox.v1.FileInfo
-	(*ListFilesResponse)(nil),       // 65: sandbox.v1.ListFilesResponse
-	(*FileEvent)(nil),               // 66: sandbox.v1.FileEvent
-	(*Codebase)(nil),                // 67: sandbox.v1.Codebase
+	nil,                             // 46: sandbox.v1.ExecResult.TimedOutEntry
+	nil,                             // 47: sandbox.v1.CreateSessionRequest.EnvEntry
+	(*WriteFileRequest_Start)(nil),  // 48: sandbox.v1.WriteFileRequest.Start
+	nil,                             // 49: sandbox.v1.ForkSandboxRequest.LabelsEntry
+	(*PermissionRule)(nil),          // 50: sandbox.v1.PermissionRule
+	(*timestamppb.Timestamp)(nil),   // 51: google.protobuf.Timestamp
+	(*ResourceLimits)(nil),          // 52: sandbox.v1.ResourceLimits
+	(*durationpb.Duration)(nil),     // 53: google.protobuf.Duration
+	(*WindowSize)(nil),              // 54: sandbox.v1.WindowSize
+	(*Denial)(nil),                  // 55: sandbox.v1.Denial
+	(*Empty)(nil),                   // 56: sandbox.v1.Empty
+	(TreeEntry_Kind)(0),             // 57: sandbox.v1.TreeEntry.Kind
+	(*RuleRef)(nil),                 // 58: sandbox.v1.RuleRef
+	(*StatFileRequest)(nil),         // 59: sandbox.v1.StatFileRequest
+	(*RemoveFileRequest)(nil),       // 60: sandbox.v1.RemoveFileRequest
+	(*RenameFileRequest)(nil),       // 61: sandbox.v1.RenameFileRequest
+	(*MakeDirectoryRequest)(nil),    // 62: sandbox.v1.MakeDirectoryRequest
+	(*WatchFilesRequest)(nil),       // 63: sandbox.v1.WatchFilesRequest
+	(*FileChunk)(nil),               // 64: sandbox.v1.FileChunk
+	(*FileInfo)(nil),                // 65: sandbox.v1.FileInfo
+	(*ListFilesResponse)(nil),       // 66: sandbox.v1.ListFilesResponse
+	(*FileEvent)(nil),               // 67: sandbox.v1.FileEvent
+	(*Codebase)(nil),                // 68: sandbox.v1.Codebase
 }
 var file_sandbox_v1_sandbox_proto_depIdxs = []int32{
-	49, // 0: sandbox.v1.Sandbox.permissions:type_name -> sandbox.v1.PermissionRule
+	50, // 0: sandbox.v1.Sandbox.permissions:type_name -> sandbox.v1.PermissionRule
 	0,  // 1: sandbox.v1.Sandbox.status:type_name -> sandbox.v1.SandboxStatus
 	42, // 2: sandbox.v1.Sandbox.labels:type_name -> sandbox.v1.Sandbox.LabelsEntry
-	50, // 3: sandbox.v1.Sandbox.created_at:type_name -> google.protobuf.Timestamp
-	50, // 4: sandbox.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
-	50, // 5: sandbox.v1.Sandbox.stopped_at:type_name -> google.protobuf.Timestamp
-	50, // 6: sandbox.v1.Sandbox.expires_at:type_name -> google.protobuf.Timestamp
+	51, // 3: sandbox.v1.Sandbox.created_at:type_name -> google.protobuf.Timestamp
+	51, // 4: sandbox.v1.Sandbox.started_at:type_name -> google.protobuf.Timestamp
+	51, // 5: sandbox.v1.Sandbox.stopped_at:type_name -> google.protobuf.Timestamp
+	51, // 6: sandbox.v1.Sandbox.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 7: sandbox.v1.Sandbox.runtime:type_name -> sandbox.v1.RuntimeType
-	51, // 8: sandbox.v1.Sandbox.resources:type_name -> sandbox.v1.ResourceLimits
+	52, // 8: sandbox.v1.Sandbox.resources:type_name -> sandbox.v1.ResourceLimits
 	3,  // 9: sandbox.v1.Sandbox.commit_mode:type_name -> sandbox.v1.CommitMode
 	7,  // 10: sandbox.v1.Sandbox.losses:type_name -> sandbox.v1.Loss
-	52, // 11: sandbox.v1.Sandbox.idle_timeout:type_name -> google.protobuf.Duration
-	49, // 12: sandbox.v1.CreateSandboxRequest.permissions:type_name -> sandbox.v1.PermissionRule
-	52, // 13: sandbox.v1.CreateSandboxRequest.expires_in:type_name -> google.protobuf.Duration
+	53, // 11: sandbox.v1.Sandbox.idle_timeout:type_name -> google.protobuf.Duration
+	50, // 12: sandbox.v1.CreateSandboxRequest.permissions:type_name -> sandbox.v1.PermissionRule
+	53, // 13: sandbox.v1.CreateSandboxRequest.expires_in:type_name -> google.protobuf.Duration
 	43, // 14: sandbox.v1.CreateSandboxRequest.labels:type_name -> sandbox.v1.CreateSandboxRequest.LabelsEntry
 	2,  // 15: sandbox.v1.CreateSandboxRequest.runtime:type_name -> sandbox.v1.RuntimeType
-	51, // 16: sandbox.v1.CreateSandboxRequest.resources:type_name -> sandbox.v1.ResourceLimits
+	52, // 16: sandbox.v1.CreateSandboxRequest.resources:type_name -> sandbox.v1.ResourceLimits
 	3,  // 17: sandbox.v1.CreateSandboxRequest.commit_mode:type_name -> sandbox.v1.CommitMode
-	52, // 18: sandbox.v1.CreateSandboxRequest.idle_timeout:type_name -> google.protobuf.Duration
+	53, // 18: sandbox.v1.CreateSandboxRequest.idle_timeout:type_name -> google.protobuf.Duration
 	44, // 19: sandbox.v1.ListSandboxesRequest.labels:type_name -> sandbox.v1.ListSandboxesRequest.LabelsEntry
 	6,  // 20: sandbox.v1.ListSandboxesResponse.sandboxes:type_name -> sandbox.v1.Sandbox
 	45, // 21: sandbox.v1.ExecRequest.env:type_name -> sandbox.v1.ExecRequest.EnvEntry
-	52, // 22: sandbox.v1.ExecRequest.timeout:type_name -> google.protobuf.Duration
-	53, // 23: sandbox.v1.ExecRequest.pty:type_name -> sandbox.v1.WindowSize
-	52, // 24: sandbox.v1.ExecResult.duration:type_name -> google.protobuf.Duration
-	54, // 25: sandbox.v1.ExecResult.denials:type_name -> sandbox.v1.Denial
-	4,  // 26: sandbox.v1.ExecOutput.type:type_name -> sandbox.v1.ExecOutput.OutputType
-	18, // 27: sandbox.v1.ExecOutput.started:type_name -> sandbox.v1.ExecStarted
-	19, // 28: sandbox.v1.ExecOutput.exit:type_name -> sandbox.v1.ExecExit
-	52, // 29: sandbox.v1.ExecExit.duration:type_name -> google.protobuf.Duration
-	54, // 30: sandbox.v1.ExecExit.denials:type_name -> sandbox.v1.Denial
-	15, // 31: sandbox.v1.ExecInput.start:type_name -> sandbox.v1.ExecRequest
-	55, // 32: sandbox.v1.ExecInput.close_stdin:type_name -> sandbox.v1.Empty
-	53, // 33: sandbox.v1.ExecInput.resize:type_name -> sandbox.v1.WindowSize
-	1,  // 34: sandbox.v1.Session.status:type_name -> sandbox.v1.SessionStatus
-	50, // 35: sandbox.v1.Session.created_at:type_name -> google.protobuf.Timestamp
-	50, // 36: sandbox.v1.Session.closed_at:type_name -> google.protobuf.Timestamp
-	52, // 37: sandbox.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
-	46, // 38: sandbox.v1.CreateSessionRequest.env:type_name -> sandbox.v1.CreateSessionRequest.EnvEntry
-	52, // 39: sandbox.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
-	21, // 40: sandbox.v1.ListSessionsResponse.sessions:type_name -> sandbox.v1.Session
-	52, // 41: sandbox.v1.SessionExecRequest.timeout:type_name -> google.protobuf.Duration
-	47, // 42: sandbox.v1.WriteFileRequest.start:type_name -> sandbox.v1.WriteFileRequest.Start
-	33, // 43: sandbox.v1.DiffResponse.changes:type_name -> sandbox.v1.Change
-	5,  // 44: sandbox.v1.Change.operation:type_name -> sandbox.v1.Change.Operation
-	56, // 45: sandbox.v1.Change.kind:type_name -> sandbox.v1.TreeEntry.Kind
-	57, // 46: sandbox.v1.Change.rule:type_name -> sandbox.v1.RuleRef
-	33, // 47: sandbox.v1.CommitResponse.applied:type_name -> sandbox.v1.Change
-	33, // 48: sandbox.v1.CommitResponse.refused:type_name -> sandbox.v1.Change
-	33, // 49: sandbox.v1.DiscardResponse.discarded:type_name -> sandbox.v1.Change
-	48, // 50: sandbox.v1.ForkSandboxRequest.labels:type_name -> sandbox.v1.ForkSandboxRequest.LabelsEntry
-	7,  // 51: sandbox.v1.Info.losses:type_name -> sandbox.v1.Loss
-	8,  // 52: sandbox.v1.SandboxService.CreateSandbox:input_type -> sandbox.v1.CreateSandboxRequest
-	9,  // 53: sandbox.v1.SandboxService.GetSandbox:input_type -> sandbox.v1.GetSandboxRequest
-	13, // 54: sandbox.v1.SandboxService.ListSandboxes:input_type -> sandbox.v1.ListSandboxesRequest
-	10, // 55: sandbox.v1.SandboxService.StartSandbox:input_type -> sandbox.v1.StartSandboxRequest
-	11, // 56: sandbox.v1.SandboxService.StopSandbox:input_type -> sandbox.v1.StopSandboxRequest
-	12, // 57: sandbox.v1.SandboxService.DestroySandbox:input_type -> sandbox.v1.DestroySandboxRequest
-	15, // 58: sandbox.v1.SandboxService.Exec:input_type -> sandbox.v1.ExecRequest
-	15, // 59: sandbox.v1.SandboxService.ExecStream:input_type -> sandbox.v1.ExecRequest
-	22, // 60: sandbox.v1.SandboxService.CreateSession:input_type -> sandbox.v1.CreateSessionRequest
-	23, // 61: sandbox.v1.SandboxService.GetSession:input_type -> sandbox.v1.GetSessionRequest
-	25, // 62: sandbox.v1.SandboxService.ListSessions:input_type -> sandbox.v1.ListSessionsRequest
-	24, // 63: sandbox.v1.SandboxService.DestroySession:input_type -> sandbox.v1.DestroySessionRequest
-	27, // 64: sandbox.v1.SandboxService.SessionExec:input_type -> sandbox.v1.SessionExecRequest
-	27, // 65: sandbox.v1.SandboxService.SessionExecStream:input_type -> sandbox.v1.SessionExecRequest
-	20, // 66: sandbox.v1.SandboxService.ExecInteractive:input_type -> sandbox.v1.ExecInput
-	28, // 67: sandbox.v1.SandboxService.ReadFile:input_type -> sandbox.v1.ReadFileRequest
-	29, // 68: sandbox.v1.SandboxService.WriteFile:input_type -> sandbox.v1.WriteFileRequest
-	30, // 69: sandbox.v1.SandboxService.ListSandboxFiles:input_type -> sandbox.v1.ListSandboxFilesRequest
-	58, // 70: sandbox.v1.SandboxService.StatFile:input_type -> sandbox.v1.StatFileRequest
-	59, // 71: sandbox.v1.SandboxService.RemoveFile:input_type -> sandbox.v1.RemoveFileRequest
-	60, // 72: sandbox.v1.SandboxService.RenameFile:input_type -> sandbox.v1.RenameFileRequest
-	61, // 73: sandbox.v1.SandboxService.MakeDirectory:input_type -> sandbox.v1.MakeDirectoryRequest
-	62, // 74: sandbox.v1.SandboxService.WatchFiles:input_type -> sandbox.v1.WatchFilesRequest
-	31, // 75: sandbox.v1.SandboxService.Diff:input_type -> sandbox.v1.DiffRequest
-	34, // 76: sandbox.v1.SandboxService.Commit:input_type -> sandbox.v1.CommitRequest
-	36, // 77: sandbox.v1.SandboxService.Discard:input_type -> sandbox.v1.DiscardRequest
-	38, // 78: sandbox.v1.SandboxService.SnapshotSandbox:input_type -> sandbox.v1.SnapshotSandboxRequest
-	39, // 79: sandbox.v1.SandboxService.ForkSandbox:input_type -> sandbox.v1.ForkSandboxRequest
-	40, // 80: sandbox.v1.SandboxService.GetInfo:input_type -> sandbox.v1.GetInfoRequest
-	6,  // 81: sandbox.v1.SandboxService.CreateSandbox:output_type -> sandbox.v1.Sandbox
-	6,  // 82: sandbox.v1.SandboxService.GetSandbox:output_type -> sandbox.v1.Sandbox
-	14, // 83: sandbox.v1.SandboxService.ListSandboxes:output_type -> sandbox.v1.ListSandboxesResponse
-	6,  // 84: sandbox.v1.SandboxService.StartSandbox:output_type -> sandbox.v1.Sandbox
-	6,  // 85: sandbox.v1.SandboxService.StopSandbox:output_type -> sandbox.v1.Sandbox
-	55, // 86: sandbox.v1.SandboxService.DestroySandbox:output_type -> sandbox.v1.Empty
-	16, // 87: sandbox.v1.SandboxService.Exec:output_type -> sandbox.v1.ExecResult
-	17, // 88: sandbox.v1.SandboxService.ExecStream:output_type -> sandbox.v1.ExecOutput
-	21, // 89: sandbox.v1.SandboxService.CreateSession:output_type -> sandbox.v1.Session
-	21, // 90: sandbox.v1.SandboxService.GetSession:output_type -> sandbox.v1.Session
-	26, // 91: sandbox.v1.SandboxService.ListSessions:output_type -> sandbox.v1.ListSessionsResponse
-	55, // 92: sandbox.v1.SandboxService.DestroySession:output_type -> sandbox.v1.Empty
-	16, // 93: sandbox.v1.SandboxService.SessionExec:output_type -> sandbox.v1.ExecResult
-	17, // 94: sandbox.v1.SandboxService.SessionExecStream:output_type -> sandbox.v1.ExecOutput
-	17, // 95: sandbox.v1.SandboxService.ExecInteractive:output_type -> sandbox.v1.ExecOutput
-	63, // 96: sandbox.v1.SandboxService.ReadFile:output_type -> sandbox.v1.FileChunk
-	64, // 97: sandbox.v1.SandboxService.WriteFile:output_type -> sandbox.v1.FileInfo
-	65, // 98: sandbox.v1.SandboxService.ListSandboxFiles:output_type -> sandbox.v1.ListFilesResponse
-	64, // 99: sandbox.v1.SandboxService.StatFile:output_type -> sandbox.v1.FileInfo
-	55, // 100: sandbox.v1.SandboxService.RemoveFile:output_type -> sandbox.v1.Empty
-	55, // 101: sandbox.v1.SandboxService.RenameFile:output_type -> sandbox.v1.Empty
-	64, // 102: sandbox.v1.SandboxService.MakeDirectory:output_type -> sandbox.v1.FileInfo
-	66, // 103: sandbox.v1.SandboxService.WatchFiles:output_type -> sandbox.v1.FileEvent
-	32, // 104: sandbox.v1.SandboxService.Diff:output_type -> sandbox.v1.DiffResponse
-	35, // 105: sandbox.v1.SandboxService.Commit:output_type -> sandbox.v1.CommitResponse
-	37, // 106: sandbox.v1.SandboxService.Discard:output_type -> sandbox.v1.DiscardResponse
-	67, // 107: sandbox.v1.SandboxService.SnapshotSandbox:output_type -> sandbox.v1.Codebase
-	6,  // 108: sandbox.v1.SandboxService.ForkSandbox:output_type -> sandbox.v1.Sandbox
-	41, // 109: sandbox.v1.SandboxService.GetInfo:output_type -> sandbox.v1.Info
-	81, // [81:110] is the sub-list for method output_type
-	52, // [52:81] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	53, // 22: sandbox.v1.ExecRequest.timeout:type_name -> google.protobuf.Duration
+	54, // 23: sandbox.v1.ExecRequest.pty:type_name -> sandbox.v1.WindowSize
+	53, // 24: sandbox.v1.ExecResult.duration:type_name -> google.protobuf.Duration
+	55, // 25: sandbox.v1.ExecResult.denials:type_name -> sandbox.v1.Denial
+	46, // 26: sandbox.v1.ExecResult.timed_out:type_name -> sandbox.v1.ExecResult.TimedOutEntry
+	4,  // 27: sandbox.v1.ExecOutput.type:type_name -> sandbox.v1.ExecOutput.OutputType
+	18, // 28: sandbox.v1.ExecOutput.started:type_name -> sandbox.v1.ExecStarted
+	19, // 29: sandbox.v1.ExecOutput.exit:type_name -> sandbox.v1.ExecExit
+	53, // 30: sandbox.v1.ExecExit.duration:type_name -> google.protobuf.Duration
+	55, // 31: sandbox.v1.ExecExit.denials:type_name -> sandbox.v1.Denial
+	15, // 32: sandbox.v1.ExecInput.start:type_name -> sandbox.v1.ExecRequest
+	56, // 33: sandbox.v1.ExecInput.close_stdin:type_name -> sandbox.v1.Empty
+	54, // 34: sandbox.v1.ExecInput.resize:type_name -> sandbox.v1.WindowSize
+	1,  // 35: sandbox.v1.Session.status:type_name -> sandbox.v1.SessionStatus
+	51, // 36: sandbox.v1.Session.created_at:type_name -> google.protobuf.Timestamp
+	51, // 37: sandbox.v1.Session.closed_at:type_name -> google.protobuf.Timestamp
+	53, // 38: sandbox.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
+	47, // 39: sandbox.v1.CreateSessionRequest.env:type_name -> sandbox.v1.CreateSessionRequest.EnvEntry
+	53, // 40: sandbox.v1.CreateSessionRequest.idle_timeout:type_name -> google.protobuf.Duration
+	21, // 41: sandbox.v1.ListSessionsResponse.sessions:type_name -> sandbox.v1.Session
+	53, // 42: sandbox.v1.SessionExecRequest.timeout:type_name -> google.protobuf.Duration
+	48, // 43: sandbox.v1.WriteFileRequest.start:type_name -> sandbox.v1.WriteFileRequest.Start
+	33, // 44: sandbox.v1.DiffResponse.changes:type_name -> sandbox.v1.Change
+	5,  // 45: sandbox.v1.Change.operation:type_name -> sandbox.v1.Change.Operation
+	57, // 46: sandbox.v1.Change.kind:type_name -> sandbox.v1.TreeEntry.Kind
+	58, // 47: sandbox.v1.Change.rule:type_name -> sandbox.v1.RuleRef
+	33, // 48: sandbox.v1.CommitResponse.applied:type_name -> sandbox.v1.Change
+	33, // 49: sandbox.v1.CommitResponse.refused:type_name -> sandbox.v1.Change
+	33, // 50: sandbox.v1.DiscardResponse.discarded:type_name -> sandbox.v1.Change
+	49, // 51: sandbox.v1.ForkSandboxRequest.labels:type_name -> sandbox.v1.ForkSandboxRequest.LabelsEntry
+	7,  // 52: sandbox.v1.Info.losses:type_name -> sandbox.v1.Loss
+	8,  // 53: sandbox.v1.SandboxService.CreateSandbox:input_type -> sandbox.v1.CreateSandboxRequest
+	9,  // 54: sandbox.v1.SandboxService.GetSandbox:input_type -> sandbox.v1.GetSandboxRequest
+	13, // 55: sandbox.v1.SandboxService.ListSandboxes:input_type -> sandbox.v1.ListSandboxesRequest
+	10, // 56: sandbox.v1.SandboxService.StartSandbox:input_type -> sandbox.v1.StartSandboxRequest
+	11, // 57: sandbox.v1.SandboxService.StopSandbox:input_type -> sandbox.v1.StopSandboxRequest
+	12, // 58: sandbox.v1.SandboxService.DestroySandbox:input_type -> sandbox.v1.DestroySandboxRequest
+	15, // 59: sandbox.v1.SandboxService.Exec:input_type -> sandbox.v1.ExecRequest
+	15, // 60: sandbox.v1.SandboxService.ExecStream:input_type -> sandbox.v1.ExecRequest
+	22, // 61: sandbox.v1.SandboxService.CreateSession:input_type -> sandbox.v1.CreateSessionRequest
+	23, // 62: sandbox.v1.SandboxService.GetSession:input_type -> sandbox.v1.GetSessionRequest
+	25, // 63: sandbox.v1.SandboxService.ListSessions:input_type -> sandbox.v1.ListSessionsRequest
+	24, // 64: sandbox.v1.SandboxService.DestroySession:input_type -> sandbox.v1.DestroySessionRequest
+	27, // 65: sandbox.v1.SandboxService.SessionExec:input_type -> sandbox.v1.SessionExecRequest
+	27, // 66: sandbox.v1.SandboxService.SessionExecStream:input_type -> sandbox.v1.SessionExecRequest
+	20, // 67: sandbox.v1.SandboxService.ExecInteractive:input_type -> sandbox.v1.ExecInput
+	28, // 68: sandbox.v1.SandboxService.ReadFile:input_type -> sandbox.v1.ReadFileRequest
+	29, // 69: sandbox.v1.SandboxService.WriteFile:input_type -> sandbox.v1.WriteFileRequest
+	30, // 70: sandbox.v1.SandboxService.ListSandboxFiles:input_type -> sandbox.v1.ListSandboxFilesRequest
+	59, // 71: sandbox.v1.SandboxService.StatFile:input_type -> sandbox.v1.StatFileRequest
+	60, // 72: sandbox.v1.SandboxService.RemoveFile:input_type -> sandbox.v1.RemoveFileRequest
+	61, // 73: sandbox.v1.SandboxService.RenameFile:input_type -> sandbox.v1.RenameFileRequest
+	62, // 74: sandbox.v1.SandboxService.MakeDirectory:input_type -> sandbox.v1.MakeDirectoryRequest
+	63, // 75: sandbox.v1.SandboxService.WatchFiles:input_type -> sandbox.v1.WatchFilesRequest
+	31, // 76: sandbox.v1.SandboxService.Diff:input_type -> sandbox.v1.DiffRequest
+	34, // 77: sandbox.v1.SandboxService.Commit:input_type -> sandbox.v1.CommitRequest
+	36, // 78: sandbox.v1.SandboxService.Discard:input_type -> sandbox.v1.DiscardRequest
+	38, // 79: sandbox.v1.SandboxService.SnapshotSandbox:input_type -> sandbox.v1.SnapshotSandboxRequest
+	39, // 80: sandbox.v1.SandboxService.ForkSandbox:input_type -> sandbox.v1.ForkSandboxRequest
+	40, // 81: sandbox.v1.SandboxService.GetInfo:input_type -> sandbox.v1.GetInfoRequest
+	6,  // 82: sandbox.v1.SandboxService.CreateSandbox:output_type -> sandbox.v1.Sandbox
+	6,  // 83: sandbox.v1.SandboxService.GetSandbox:output_type -> sandbox.v1.Sandbox
+	14, // 84: sandbox.v1.SandboxService.ListSandboxes:output_type -> sandbox.v1.ListSandboxesResponse
+	6,  // 85: sandbox.v1.SandboxService.StartSandbox:output_type -> sandbox.v1.Sandbox
+	6,  // 86: sandbox.v1.SandboxService.StopSandbox:output_type -> sandbox.v1.Sandbox
+	56, // 87: sandbox.v1.SandboxService.DestroySandbox:output_type -> sandbox.v1.Empty
+	16, // 88: sandbox.v1.SandboxService.Exec:output_type -> sandbox.v1.ExecResult
+	17, // 89: sandbox.v1.SandboxService.ExecStream:output_type -> sandbox.v1.ExecOutput
+	21, // 90: sandbox.v1.SandboxService.CreateSession:output_type -> sandbox.v1.Session
+	21, // 91: sandbox.v1.SandboxService.GetSession:output_type -> sandbox.v1.Session
+	26, // 92: sandbox.v1.SandboxService.ListSessions:output_type -> sandbox.v1.ListSessionsResponse
+	56, // 93: sandbox.v1.SandboxService.DestroySession:output_type -> sandbox.v1.Empty
+	16, // 94: sandbox.v1.SandboxService.SessionExec:output_type -> sandbox.v1.ExecResult
+	17, // 95: sandbox.v1.SandboxService.SessionExecStream:output_type -> sandbox.v1.ExecOutput
+	17, // 96: sandbox.v1.SandboxService.ExecInteractive:output_type -> sandbox.v1.ExecOutput
+	64, // 97: sandbox.v1.SandboxService.ReadFile:output_type -> sandbox.v1.FileChunk
+	65, // 98: sandbox.v1.SandboxService.WriteFile:output_type -> sandbox.v1.FileInfo
+	66, // 99: sandbox.v1.SandboxService.ListSandboxFiles:output_type -> sandbox.v1.ListFilesResponse
+	65, // 100: sandbox.v1.SandboxService.StatFile:output_type -> sandbox.v1.FileInfo
+	56, // 101: sandbox.v1.SandboxService.RemoveFile:output_type -> sandbox.v1.Empty
+	56, // 102: sandbox.v1.SandboxService.RenameFile:output_type -> sandbox.v1.Empty
+	65, // 103: sandbox.v1.SandboxService.MakeDirectory:output_type -> sandbox.v1.FileInfo
+	67, // 104: sandbox.v1.SandboxService.WatchFiles:output_type -> sandbox.v1.FileEvent
+	32, // 105: sandbox.v1.SandboxService.Diff:output_type -> sandbox.v1.DiffResponse
+	35, // 106: sandbox.v1.SandboxService.Commit:output_type -> sandbox.v1.CommitResponse
+	37, // 107: sandbox.v1.SandboxService.Discard:output_type -> sandbox.v1.DiscardResponse
+	68, // 108: sandbox.v1.SandboxService.SnapshotSandbox:output_type -> sandbox.v1.Codebase
+	6,  // 109: sandbox.v1.SandboxService.ForkSandbox:output_type -> sandbox.v1.Sandbox
+	41, // 110: sandbox.v1.SandboxService.GetInfo:output_type -> sandbox.v1.Info
+	82, // [82:111] is the sub-list for method output_type
+	53, // [53:82] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_sandbox_v1_sandbox_proto_init() }
@@ -3558,7 +3595,7 @@ func file_sandbox_v1_sandbox_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sandbox_v1_sandbox_proto_rawDesc), len(file_sandbox_v1_sandbox_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

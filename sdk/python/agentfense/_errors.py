@@ -148,7 +148,11 @@ class ResourceLimitExceededError(SandboxError):
 
 
 class CommandTimeoutError(SandboxError, TimeoutError):
-    """The command ran longer than it may; it and its children were killed."""
+    """The command ran longer than it may; it and its children were killed.
+
+    ``stdout`` and ``stderr`` are what it had written by then; empty where somebody
+    iterates over the output, and where only the waiting ended.
+    """
 
     def __init__(
         self,
@@ -158,10 +162,14 @@ class CommandTimeoutError(SandboxError, TimeoutError):
         *,
         command: str = "",
         timeout_seconds: Optional[float] = None,
+        stdout: str = "",
+        stderr: str = "",
     ) -> None:
         super().__init__(message, details, grpc_code)
         self.command = command
         self.timeout_seconds = timeout_seconds
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class CommandExecutionError(SandboxError):

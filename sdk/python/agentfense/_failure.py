@@ -78,6 +78,13 @@ def to_error(
     return build(failure)
 
 
+def timed_out(metadata: Mapping[str, str], about: About) -> errors.CommandTimeoutError:
+    """The exception for an answer that tells of a timeout."""
+    return _command_timeout(
+        Failure(DEADLINE_EXCEEDED, "", about, "COMMAND_TIMEOUT", dict(metadata))
+    )
+
+
 def never_sent(error: errors.SandboxError) -> bool:
     """Whether the call surely did not reach a server."""
     return (error.details or {}).get("grpc", "").startswith("failed to connect")
@@ -147,8 +154,6 @@ def _number(text: str, otherwise: Optional[float]) -> Optional[float]:
 
 
 def _timeout(f: Failure) -> errors.SandboxError:
-    seconds = _number(f.get("timeout"), f.about.timeout)
-    command = f.about.command or f.get("command")
     timed = f.about.command and f.about.timeout is not None
     if f.reason != "COMMAND_TIMEOUT" and not timed:
         return errors.ConnectionError(
@@ -157,6 +162,12 @@ def _timeout(f: Failure) -> errors.SandboxError:
             f.code,
             endpoint=f.about.endpoint,
         )
+    return _command_timeout(f)
+
+
+def _command_timeout(f: Failure) -> errors.CommandTimeoutError:
+    seconds = _number(f.get("timeout"), f.about.timeout)
+    command = f.about.command or f.get("command")
     after = "" if seconds is None else f" after {seconds:g} s"
     return errors.CommandTimeoutError(
         f"command {command!r} timed out{after}",

@@ -5,7 +5,7 @@ import os
 from typing import Dict, List, Optional
 
 from . import _wire
-from ._errors import SandboxError
+from ._errors import CommandTimeoutError, SandboxError
 from ._gen import codebase_pb2 as cb
 from ._gen import sandbox_pb2 as sb
 from ._types import Codebase, Command, ExecChunk, ExecResult
@@ -24,7 +24,7 @@ class ExecReducer:
         self._command = command
         self._limit = limit
         self._output: Dict[str, List[bytes]] = {STDOUT: [], STDERR: []}
-        self._kept = {STDOUT: 0, STDERR: 0}
+        self._size = {STDOUT: 0, STDERR: 0}
         self._truncated = False
         self._exit: Optional[sb.ExecExit] = None
 
@@ -42,12 +42,12 @@ class ExecReducer:
 
     def _keep(self, stream: str, data: bytes) -> None:
         if self._limit is not None:
-            room = self._limit - self._kept[stream]
+            room = self._limit - self._size[stream]
             self._truncated = self._truncated or (self._limit > 0 and len(data) > room)
             data = data[:room]
         if data:
             self._output[stream].append(data)
-            self._kept[stream] += len(data)
+            self._size[stream] += len(data)
 
     @property
     def exit_code(self) -> Optional[int]:
@@ -58,12 +58,17 @@ class ExecReducer:
         if self._exit is None:
             raise SandboxError("the server ended the stream without an exit code")
         return _wire.exec_exit(
-            self._exit,
-            self._command,
-            b"".join(self._output[STDOUT]),
-            b"".join(self._output[STDERR]),
-            self._truncated,
+            self._exit, self._command, self._kept(STDOUT), self._kept(STDERR), self._truncated
         )
+
+    def complete(self, error: CommandTimeoutError) -> None:
+        """Gives a command's own timeout the output that was kept."""
+        if error.reason == "COMMAND_TIMEOUT":
+            error.stdout = self._kept(STDOUT).decode("utf-8", "replace")
+            error.stderr = self._kept(STDERR).decode("utf-8", "replace")
+
+    def _kept(self, stream: str) -> bytes:
+        return b"".join(self._output[stream])
 
 
 class TextSplitter:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -46,6 +47,26 @@ def test_command_timeout(sandbox):
         sandbox.run(["sleep", "60"], timeout=0.3)
     error = told(e.value, "COMMAND_TIMEOUT")
     assert (error.command, error.timeout_seconds) == ("sleep 60", 0.3)
+
+
+def test_a_timeout_has_the_output_until_then(sandbox):
+    command = "echo out; echo err >&2; sleep 60"
+    session, process = sandbox.session(), sandbox.spawn(command, timeout=0.5)
+    for call in (
+        lambda: sandbox.run(command, timeout=0.5),
+        lambda: sandbox.run(command, timeout=0.5, on_stdout=len),
+        lambda: session.exec(command, timeout=0.5),
+        lambda: session.exec(command, timeout=0.5, on_stdout=len),
+        process.wait,
+    ):
+        with pytest.raises(agentfense.CommandTimeoutError) as e:
+            call()
+        error = told(e.value, "COMMAND_TIMEOUT")
+        assert (error.stdout, error.stderr) == ("out\n", "err\n")
+        assert (error.command, error.timeout_seconds, error.grpc_code) == (command, 0.5, 4)
+        assert error.details["sandbox_id"] == sandbox.id
+        copy = pickle.loads(pickle.dumps(error))
+        assert (copy.stdout, copy.stderr) == ("out\n", "err\n")
 
 
 def test_command_execution(sandbox):

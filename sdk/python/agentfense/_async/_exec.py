@@ -5,7 +5,8 @@ from typing import Any, Callable, Optional
 
 from .. import _methods as methods
 from .. import _wire
-from .._failure import About
+from .._errors import CommandTimeoutError
+from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
 from .._handle import Handle
 from .._methods import Method
@@ -109,8 +110,14 @@ async def run(
     if on_stdout is not None or on_stderr is not None:
         return await _collect(connection, job, on_stdout, on_stderr)
     deadline = NEVER if job.deadline is None else job.deadline
+    job.request.answer_timeout = True
     answer = await connection.unary(job.whole, job.request, job.about, timeout=deadline)
-    return _wire.exec_result(answer, job.command)
+    result = _wire.exec_result(answer, job.command)
+    if answer.timed_out:
+        error = timed_out(answer.timed_out, job.about)
+        error.stdout, error.stderr = result.stdout, result.stderr
+        raise error
+    return result
 
 
 async def _collect(
@@ -122,6 +129,9 @@ async def _collect(
     try:
         async for message in answers:
             await listeners.feed(reducer.feed(message))
+    except CommandTimeoutError as e:
+        reducer.complete(e)
+        raise
     finally:
         await answers.aclose()
     await listeners.end()

@@ -152,8 +152,10 @@ class AsyncProcess(Handle):
                 command=self.command,
                 timeout_seconds=limit,
             ) from None
-        except SandboxError:
+        except SandboxError as e:
             self._stream = None
+            if isinstance(e, CommandTimeoutError):
+                self._reducer.complete(e)
             raise
         if message is None:
             await self.detach()

@@ -219,7 +219,7 @@ class ExecOutput(_message.Message):
     def __init__(self, type: _Optional[_Union[ExecOutput.OutputType, str]] = ..., data: _Optional[bytes] = ..., started: _Optional[_Union[ExecStarted, _Mapping]] = ..., exit: _Optional[_Union[ExecExit, _Mapping]] = ..., lost: _Optional[int] = ...) -> None: ...
 
 class ExecRequest(_message.Message):
-    __slots__ = ["argv", "command", "env", "output_limit", "pty", "sandbox_id", "stdin", "stdin_bytes", "timeout", "workdir"]
+    __slots__ = ["answer_timeout", "argv", "command", "env", "output_limit", "pty", "sandbox_id", "stdin", "stdin_bytes", "timeout", "workdir"]
     class EnvEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -227,6 +227,7 @@ class ExecRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ANSWER_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ARGV_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     ENV_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +238,7 @@ class ExecRequest(_message.Message):
     STDIN_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     WORKDIR_FIELD_NUMBER: _ClassVar[int]
+    answer_timeout: bool
     argv: _containers.RepeatedScalarFieldContainer[bytes]
     command: str
     env: _containers.ScalarMap[str, str]
@@ -247,10 +249,17 @@ class ExecRequest(_message.Message):
     stdin_bytes: bytes
     timeout: _duration_pb2.Duration
     workdir: str
-    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ..., output_limit: _Optional[int] = ..., pty: _Optional[_Union[_common_pb2.WindowSize, _Mapping]] = ...) -> None: ...
+    def __init__(self, sandbox_id: _Optional[str] = ..., command: _Optional[str] = ..., stdin: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., workdir: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., argv: _Optional[_Iterable[bytes]] = ..., stdin_bytes: _Optional[bytes] = ..., output_limit: _Optional[int] = ..., pty: _Optional[_Union[_common_pb2.WindowSize, _Mapping]] = ..., answer_timeout: bool = ...) -> None: ...
 
 class ExecResult(_message.Message):
-    __slots__ = ["denials", "denials_omitted", "duration", "exit_code", "oom_killed", "signal", "stderr", "stderr_bytes", "stderr_truncated", "stdout", "stdout_bytes", "stdout_truncated"]
+    __slots__ = ["denials", "denials_omitted", "duration", "exit_code", "oom_killed", "signal", "stderr", "stderr_bytes", "stderr_truncated", "stdout", "stdout_bytes", "stdout_truncated", "timed_out"]
+    class TimedOutEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DENIALS_FIELD_NUMBER: _ClassVar[int]
     DENIALS_OMITTED_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +272,7 @@ class ExecResult(_message.Message):
     STDOUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     STDOUT_FIELD_NUMBER: _ClassVar[int]
     STDOUT_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TIMED_OUT_FIELD_NUMBER: _ClassVar[int]
     denials: _containers.RepeatedCompositeFieldContainer[_common_pb2.Denial]
     denials_omitted: int
     duration: _duration_pb2.Duration
@@ -275,7 +285,8 @@ class ExecResult(_message.Message):
     stdout: str
     stdout_bytes: bytes
     stdout_truncated: bool
-    def __init__(self, stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., exit_code: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stdout_bytes: _Optional[bytes] = ..., stderr_bytes: _Optional[bytes] = ..., stdout_truncated: bool = ..., stderr_truncated: bool = ..., signal: _Optional[int] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ..., denials_omitted: _Optional[int] = ...) -> None: ...
+    timed_out: _containers.ScalarMap[str, str]
+    def __init__(self, stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., exit_code: _Optional[int] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stdout_bytes: _Optional[bytes] = ..., stderr_bytes: _Optional[bytes] = ..., stdout_truncated: bool = ..., stderr_truncated: bool = ..., signal: _Optional[int] = ..., oom_killed: bool = ..., denials: _Optional[_Iterable[_Union[_common_pb2.Denial, _Mapping]]] = ..., denials_omitted: _Optional[int] = ..., timed_out: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ExecStarted(_message.Message):
     __slots__ = ["pid"]
@@ -473,16 +484,18 @@ class Session(_message.Message):
     def __init__(self, id: _Optional[str] = ..., sandbox_id: _Optional[str] = ..., status: _Optional[_Union[SessionStatus, str]] = ..., shell: _Optional[str] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., pid: _Optional[int] = ..., close_reason: _Optional[str] = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SessionExecRequest(_message.Message):
-    __slots__ = ["command", "output_limit", "session_id", "timeout"]
+    __slots__ = ["answer_timeout", "command", "output_limit", "session_id", "timeout"]
+    ANSWER_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    answer_timeout: bool
     command: str
     output_limit: int
     session_id: str
     timeout: _duration_pb2.Duration
-    def __init__(self, session_id: _Optional[str] = ..., command: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., output_limit: _Optional[int] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., command: _Optional[str] = ..., timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., output_limit: _Optional[int] = ..., answer_timeout: bool = ...) -> None: ...
 
 class SnapshotSandboxRequest(_message.Message):
     __slots__ = ["name", "request_id", "sandbox_id"]

@@ -6,7 +6,8 @@ from typing import Any, Callable, Optional
 
 from .. import _methods as methods
 from .. import _wire
-from .._failure import About
+from .._errors import CommandTimeoutError
+from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
 from .._handle import Handle
 from .._methods import Method
@@ -110,8 +111,14 @@ def run(
     if on_stdout is not None or on_stderr is not None:
         return _collect(connection, job, on_stdout, on_stderr)
     deadline = NEVER if job.deadline is None else job.deadline
+    job.request.answer_timeout = True
     answer = connection.unary(job.whole, job.request, job.about, timeout=deadline)
-    return _wire.exec_result(answer, job.command)
+    result = _wire.exec_result(answer, job.command)
+    if answer.timed_out:
+        error = timed_out(answer.timed_out, job.about)
+        error.stdout, error.stderr = result.stdout, result.stderr
+        raise error
+    return result
 
 
 def _collect(
@@ -123,6 +130,9 @@ def _collect(
     try:
         for message in answers:
             listeners.feed(reducer.feed(message))
+    except CommandTimeoutError as e:
+        reducer.complete(e)
+        raise
     finally:
         answers.close()
     listeners.end()

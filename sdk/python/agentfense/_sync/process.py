@@ -153,8 +153,10 @@ class Process(Handle):
                 command=self.command,
                 timeout_seconds=limit,
             ) from None
-        except SandboxError:
+        except SandboxError as e:
             self._stream = None
+            if isinstance(e, CommandTimeoutError):
+                self._reducer.complete(e)
             raise
         if message is None:
             self.detach()
