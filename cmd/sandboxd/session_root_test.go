@@ -215,6 +215,21 @@ var bashSteps = map[string][]want{
 	},
 	"a trap for ERR sees one error": {
 		{command: "trap 'echo err' ERR; false", stdout: "err\n", code: 1},
+		{command: "false", stdout: "err\n", code: 1},
+		{command: "(exit 9); echo on", stdout: "err\non\n"},
+		{command: "echo 'unbalanced", stderr: "eval", code: 2},
+	},
+	"an error that is no error under set -e ends nothing": {
+		{command: "set -e; X=1; ! true; echo $$ > /tmp/was", code: 0},
+		{command: "! true", code: 1},
+		{command: "false || ! true", code: 1},
+		{command: "[[ $(cat /tmp/was) = $$ ]] && case $- in *e*) echo same;; esac", stdout: "same\n"},
+	},
+	"tracing shows nothing of ours": {
+		{command: "exec 2>/tmp/trace; set -x"},
+		{command: "(exit 9)", code: 9},
+		{command: "f() { exit; }; (false; f)", code: 1},
+		{command: "set +x; grep -c -e __af -e builtin /tmp/trace; grep -c exit /tmp/trace", stdout: "0\n2\n"},
 	},
 	"break and continue leave no loop of ours": {
 		{command: "X=kept; break"},

@@ -29,6 +29,10 @@ import (
 // loops leaves one of these, and then the next report comes, or both, which is as
 // an error. The state is evaluated before the loops, which would keep it.
 //
+// An error of a command is one for set -e and for a trap of ERR, and that of the
+// eval around it another, unless && follows; "builtin eval" keeps that from the
+// command itself. What follows is a loop over nothing, which is never traced.
+//
 // Everything is called by "builtin", for functions may have any name. It does
 // not go with exec where that redirects.
 type bash struct{}
@@ -49,7 +53,7 @@ builtin read -ru249 m 249</proc/loadavg
 builtin printf '\036KEY m %s %d\n' "${__af_n#* }" "${m##* }" >&250
 }
 __af_r() { builtin return "$1"; }
-exit() { __af_q=$?; builtin exit "${@:-$__af_q}"; }
+exit() { { __af_q=$?; builtin set +xv; } 2>/dev/null; builtin exit "${@:-$__af_q}"; }
 __af_x() {
 __af_s=$? __af_p=$PIPESTATUS
 [[ $__af_s = 127 && $__af_p = 1 && $BASH_COMMAND != *(command )exec* ]] && __af_s=1
@@ -82,7 +86,7 @@ while { __af_d "$?" "$-"; } 2>&250
 exec 252>&2
 until builtin read "$__af_t" -rN 19 -u250 __af_n || [[ $? -le 128 ]]; do builtin :; done
 [[ $__af_n ]] && builtin read "$__af_t" -rN "${__af_n% *}" -u250 __af_c
-do builtin eval "$__af_c"
+do builtin eval "$__af_c" && for __af_c in; do builtin :; done
 done
 done
 [[ $__af_n ]] && __af_x b "$@"
@@ -112,7 +116,7 @@ func (bash) begin(key string, seq uint32, stdin, state string) string {
 }
 
 func (bash) command(_ string, seq uint32, l line) string {
-	return frame(seq, "builtin unset -v __af_c;"+l.status()+"builtin eval "+word(l.traced()))
+	return frame(seq, "builtin unset -v __af_c;"+l.status()+"builtin eval "+word(l.traced())+" && for __af_c in; do builtin :; done")
 }
 
 func (bash) probe(_ string, seq uint32) string { return frame(seq, "builtin :; builtin :") }
