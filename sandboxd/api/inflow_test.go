@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,4 +188,40 @@ func TestWhatCannotBeThereIsForgotten(t *testing.T) {
 			t.Fatalf("GetInfo() = %v", err)
 		}
 	}
+}
+
+// What waits for a command to read it is no message any more, and so not counted:
+// it must be little.
+func TestInputThatNobodyReadsIsNotReceived(t *testing.T) {
+	f := newFixture(t)
+	sb := f.sandbox()
+	ctx, cancel := context.WithCancel(ctxOf(t))
+	defer cancel()
+	stream, err := f.ExecInteractive(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := &sandboxv1.ExecRequest{SandboxId: sb, Command: "sleep 600"}
+	if err := stream.Send(&sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Start{Start: start}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	var sent atomic.Int32
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		in := &sandboxv1.ExecInput{Step: &sandboxv1.ExecInput_Stdin{Stdin: make([]byte, 4<<20)}}
+		for stream.Send(in) == nil {
+			sent.Add(1)
+		}
+	}()
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if n := sent.Load(); n > 2 { // one that waits, and one that gRPC has
+			t.Fatalf("%d messages were received", n)
+		}
+	}
+	cancel()
+	<-done
 }

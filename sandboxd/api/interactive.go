@@ -10,15 +10,11 @@ import (
 	"google.golang.org/grpc/codes"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/process"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
-const (
-	// stdinQueue is how many messages of standard input may wait for the
-	// command, so that a signal behind them still arrives.
-	stdinQueue = 16
-	maxSignal  = 64
-)
+const maxSignal = 64
 
 // ExecInteractive runs a command whose standard input and signals come from
 // the client.
@@ -41,15 +37,15 @@ func (s *Server) ExecInteractive(stream grpc.BidiStreamingServer[sandboxv1.ExecI
 		return err
 	}
 	out := &outputs{stream: stream}
-	chunks := make(chan []byte, stdinQueue)
-	if len(cmd.stdin) > 0 {
-		chunks <- cmd.stdin
-	}
-	j.feed.Go(func() { j.feedFrom(chunks) })
+	input := process.NewInput(nil, j.fed)
+	j.feed.Go(func() { j.feedFrom(input.Pieces()) })
 	// Recv returns when the handler has, so this one is waited for in Close.
+	stdin := cmd.stdin
+	j.cmd.stdin = nil
 	s.tasks.Go(func() {
-		defer close(chunks)
-		if err := j.listen(ctx, stream, chunks); err != nil {
+		_ = input.Send(ctx, stdin) // nobody has closed it yet
+		stdin = nil
+		if err := j.listen(ctx, stream, input); err != nil {
 			cancel(err)
 		}
 	})
@@ -57,21 +53,21 @@ func (s *Server) ExecInteractive(stream grpc.BidiStreamingServer[sandboxv1.ExecI
 		cancel(err)
 	}
 	status, err := j.run(ctx, out.output)
-	if err := s.settle(ctx, cmd, status, err); err != nil {
+	if err := s.settle(ctx, j.cmd, status, err); err != nil {
 		return err
 	}
-	return out.exit(status, cmd.rules())
+	return out.exit(status, j.cmd.rules())
 }
 
-// feedFrom writes chunks to the command until there are no more, or the
+// feedFrom writes pieces to the command until there are no more, or the
 // command does not want them.
-func (j *job) feedFrom(chunks <-chan []byte) {
+func (j *job) feedFrom(pieces <-chan []byte) {
 	defer close(j.fed)
 	defer j.stdin.Close()
 	for {
 		select {
-		case b := <-chunks:
-			if len(b) == 0 { // end of input, or of the client's messages
+		case b := <-pieces:
+			if len(b) == 0 { // end of input
 				return
 			}
 			if _, err := j.stdin.Write(b); err != nil {
@@ -85,36 +81,23 @@ func (j *job) feedFrom(chunks <-chan []byte) {
 
 // listen passes on what the client sends until it is done sending. The error
 // is what was wrong with that.
-func (j *job) listen(ctx context.Context, stream grpc.BidiStreamingServer[sandboxv1.ExecInput, sandboxv1.ExecOutput], chunks chan<- []byte) error {
-	open := true // whether standard input still is
-	push := func(b []byte) {
-		select {
-		case chunks <- b:
-		case <-j.fed: // nobody reads it any more
-		case <-ctx.Done():
-		}
-	}
+func (j *job) listen(ctx context.Context, stream grpc.BidiStreamingServer[sandboxv1.ExecInput, sandboxv1.ExecOutput], input *process.Input) error {
 	for {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return nil // closes standard input too
+			_ = input.Close(ctx) // it may be already
+			return nil
 		}
 		if err != nil {
 			return err
 		}
 		switch step := m.GetStep().(type) {
 		case *sandboxv1.ExecInput_Stdin:
-			if !open {
+			if input.Send(ctx, step.Stdin) != nil {
 				return fail(codes.InvalidArgument, ReasonUnexpectedStep, "stdin after close_stdin")
 			}
-			if len(step.Stdin) > 0 {
-				push(step.Stdin)
-			}
 		case *sandboxv1.ExecInput_CloseStdin:
-			if open {
-				push(nil)
-			}
-			open = false
+			_ = input.Close(ctx) // likewise
 		case *sandboxv1.ExecInput_Signal:
 			if err := j.signal(step.Signal); err != nil {
 				return err

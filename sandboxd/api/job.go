@@ -24,7 +24,7 @@ const reapTimeout = 5 * time.Second
 // job is one command that runs.
 type job struct {
 	server *Server
-	cmd    command
+	cmd    command // without argv and environment, which may be large
 	proc   runtime.Process
 	// stdout and stderr are nil where term is not.
 	stdout *os.File
@@ -88,6 +88,7 @@ func (s *Server) begin(ctx context.Context, cmd command, wantStdin bool) (_ *job
 		}
 		return nil, translate(err, cmd.about()).with(keyCommand, cmd.text)
 	}
+	j.cmd.spec.Argv, j.cmd.spec.Env = nil, nil
 	if spec.Terminal != nil {
 		j.term = j.proc.Terminal()
 		j.stdin = keyboard{j.term}

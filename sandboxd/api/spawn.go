@@ -83,13 +83,13 @@ func (s *Server) spawn(ctx context.Context, req *sandboxv1.SpawnRequest) (*proce
 	s.processes.Add(p, cmd.run.AfterEnd)
 	s.tasks.Go(func() {
 		defer release()
-		s.tend(cmd, j, p)
+		s.tend(j, p)
 	})
 	return p, nil
 }
 
 // tend passes on what a process prints until it has ended, and then commits.
-func (s *Server) tend(cmd command, j *job, p *process.Process) {
+func (s *Server) tend(j *job, p *process.Process) {
 	s.tasks.Go(func() {
 		<-j.ended
 		p.Output.Drain()
@@ -99,7 +99,7 @@ func (s *Server) tend(cmd command, j *job, p *process.Process) {
 		p.Output.Write(streamOf(typ), b)
 		return nil
 	})
-	end := s.settle(ctx, cmd, status, err)
+	end := s.settle(ctx, j.cmd, status, err)
 	if err != nil { // of the sandbox; there is no status
 		p.Output.End(end)
 		s.processes.Forget(p)

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -57,7 +58,7 @@ func (i *Input) Send(ctx context.Context, b []byte) error {
 	}
 	for len(b) > 0 {
 		n := min(len(b), maxPiece)
-		if !i.push(ctx, b[:n]) {
+		if !i.push(ctx, bytes.Clone(b[:n])) { // or else it keeps all of b
 			return nil
 		}
 		b = b[n:]
