@@ -12,7 +12,7 @@ Every error is a :class:`SandboxError`.
 
 from . import _channel  # isort: skip  # noqa: F401  (first, before gRPC is imported)
 from ._async._exec import AsyncExecStream
-from ._async._files import AsyncFileWatch
+from ._async._files import AsyncFileStream, AsyncFileWatch
 from ._async.client import AsyncSandboxClient
 from ._async.files import AsyncSandboxFiles
 from ._async.process import AsyncProcess, AsyncPty
@@ -43,7 +43,7 @@ from ._errors import (
 )
 from ._presets import extend_preset, get_preset, list_presets, register_preset
 from ._sync._exec import ExecStream
-from ._sync._files import FileWatch
+from ._sync._files import FileStream, FileWatch
 from ._sync.client import SandboxClient
 from ._sync.files import SandboxFiles
 from ._sync.process import Process, Pty
@@ -83,6 +83,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ApplyResult",
     "AsyncExecStream",
+    "AsyncFileStream",
     "AsyncFileWatch",
     "AsyncProcess",
     "AsyncPty",
@@ -108,6 +109,7 @@ __all__ = [
     "FileEventKind",
     "FileInfo",
     "FileNotFoundError",
+    "FileStream",
     "FileWatch",
     "IngestSummary",
     "InvalidConfigurationError",

@@ -33,6 +33,8 @@ class Holds:
         self.hold: Dict[str, str] = {}
         self.patience = 60.0
         self.held = threading.Event()
+        # The caller ended a call that was held.
+        self.let_go = threading.Event()
         # Unary calls that came without a deadline.
         self.timeless: List[str] = []
 
@@ -45,4 +47,8 @@ class Holds:
         if self.hold.get(name) == when:
             del self.hold[name]
             self.held.set()
-            await asyncio.sleep(self.patience)
+            try:
+                await asyncio.sleep(self.patience)
+            except asyncio.CancelledError:
+                self.let_go.set()
+                raise

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -198,6 +199,23 @@ def test_cancelling_the_task_kills_the_command(endpoint, project):
             pass
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("leave", ["close", "drop"])
+@pytest.mark.parametrize("where", ["sandbox", "session"])
+def test_a_thread_that_leaves_a_stream_kills_the_command(endpoint, project, where, leave):
+    command = "echo ready; sleep 56789"
+    with Sandbox.from_local(project, preset="development") as sandbox:
+        with sandbox.session() as session, ThreadPoolExecutor(1) as pool:
+            stream = (session if where == "session" else sandbox).exec_stream(command)
+            assert next(stream) == b"ready\n"
+            if leave == "close":
+                rest = pool.submit(list, stream)
+                stream.close()
+                assert rest.result(30) == []
+            del stream
+            assert gone(sandbox, "56789")
+            assert session.exec("echo still", timeout=10).stdout == "still\n"
 
 
 def test_thirty_sandboxes_at_once_from_one_loop(endpoint, project):

@@ -27,7 +27,8 @@ methods are awaited.
 
 SECTIONS = {
     "Sandboxes and what is in them": (
-        "Sandbox SandboxFiles SandboxSession Process Pty ExecStream FileWatch SandboxClient"
+        "Sandbox SandboxFiles SandboxSession Process Pty ExecStream FileStream FileWatch "
+        "SandboxClient"
     ),
     "Rules and presets": "get_preset list_presets extend_preset register_preset",
     "Values": "",

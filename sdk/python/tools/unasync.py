@@ -29,7 +29,9 @@ NAMES = {
     "_async": "_sync",
 }
 # Our own classes: AsyncSandbox is Sandbox.
-PREFIX = re.compile(r"\bAsync(Sandbox|Exec|Connection|Codebase|Session|Process|Pty|File|Delta)")
+PREFIX = re.compile(
+    r"\bAsync(Sandbox|Answer|Exec|Connection|Codebase|Session|Process|Pty|File|Delta)"
+)
 # In text only, where no tokens help.
 TEXT = [
     (re.compile(r"\basync (with|for)\b"), r"\1"),

@@ -9,6 +9,7 @@ from .. import _types as t
 from .._errors import ConflictError, SandboxError
 from .._local import Directory, Entry, leads_outside, parts
 from . import _flavor
+from ._files import AsyncFileStream
 from ._undo import attempt
 from .client import AsyncSandboxClient
 
@@ -196,7 +197,7 @@ class _Base:
             await attempt(lambda: self._client.destroy_sandbox(fork), fork)
 
 
-async def _digest(pieces: _flavor.Stream[bytes]) -> bytes:
+async def _digest(pieces: AsyncFileStream) -> bytes:
     found = hashlib.sha256()
     async for piece in pieces:
         found.update(piece)

@@ -11,9 +11,9 @@ from .. import _types as t
 from .._errors import CodebaseNotFoundError, InvalidConfigurationError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
-from . import _flavor, _undo, _upload
+from . import _undo, _upload
 from ._connection import AsyncConnection
-from ._files import Content, OnProgress, checked, pieces, size_of
+from ._files import AsyncFileStream, Content, OnProgress, checked, pieces, size_of
 
 _PAGE = 500
 
@@ -154,7 +154,7 @@ class AsyncCodebaseCalls:
         answer = await self._connection.send(methods.UPLOAD_FILES, chunks(), about)
         return _wire.upload_result(answer)
 
-    async def stream_file(self, codebase_id: str, file_path: _check.Path) -> _flavor.Stream[bytes]:
+    def stream_file(self, codebase_id: str, file_path: _check.Path) -> AsyncFileStream:
         """A file's content in pieces; a file of any size costs no memory."""
         path = _check.path(file_path, "file_path")
         request = cb.DownloadFileRequest(
@@ -164,8 +164,7 @@ class AsyncCodebaseCalls:
         )
         about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="read")
         answers = self._connection.answers(methods.DOWNLOAD_FILE, request, about, again=True)
-        async for chunk in answers:
-            yield chunk.data
+        return AsyncFileStream(answers)
 
     async def download_file(self, codebase_id: str, file_path: _check.Path) -> bytes:
         """The file's content in the codebase's newest snapshot."""

@@ -1,7 +1,7 @@
 """One server: calls with a deadline, failures as exceptions of this package."""
 
 import os
-from typing import Any, AsyncIterator, Dict, List, Optional, TypeVar
+from typing import Any, AsyncIterator, ContextManager, Dict, List, Optional, TypeVar
 
 import grpc
 
@@ -10,6 +10,7 @@ from .._errors import ConnectionError, SandboxError
 from .._failure import About, never_sent, to_error
 from .._methods import Method
 from . import _flavor
+from ._answers import AsyncAnswers
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -67,13 +68,13 @@ class AsyncConnection:
         again: bool = False,
     ) -> Res:
         """One request, one answer. ``again``: safe to repeat if the server went away."""
-        await self._settle()
+        await self.settle()
         try:
             return await self._unary(method, request, about, timeout)
         except ConnectionError as e:
             if not (again or never_sent(e)) or not self.endpoint.accepts():
                 raise
-        await self._settle()
+        await self.settle()
         return await self._unary(method, request, about, timeout)
 
     async def _unary(
@@ -82,49 +83,39 @@ class AsyncConnection:
         call = self._call("unary_unary", method)
         limit = _patience.left(None if timeout == NEVER else timeout or DEADLINE)
         try:
-            with _flavor.under_way(self._open().channel):
+            with self.under_way():
                 answer: Res = await call(request, timeout=limit)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         except _flavor.CANCELLED:
-            self._check_cut()
+            self.check_cut()
             raise
         return answer
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Uses a server that is there again at once, although gRPC would still hold back."""
         if self._shaken and self.endpoint.accepts():
             await _flavor.ready(self._open().channel, _patience.left(_PATIENCE))
             self._shaken = False
 
-    async def answers(
+    def answers(
         self,
-        method: Method[Req, Res],
-        request: Req,
+        method: Method[Any, Res],
+        request: Any,
         about: About,
         *,
         timeout: Optional[float] = None,
         again: bool = False,
-    ) -> _flavor.Stream[Res]:
-        """One request, a stream of answers; leaving it early ends the call.
+    ) -> AsyncAnswers[Res]:
+        """One request, a stream of answers.
 
         ``again``: safe to repeat if the server went away before the first answer.
         """
-        await self._settle()
-        answered = False
-        try:
-            call = self._call("unary_stream", method)(request, timeout=timeout)
-            async for answer in self._read(call, about):
-                answered = True
-                yield answer
-            return
-        except ConnectionError as e:
-            if answered or not (again or never_sent(e)) or not self.endpoint.accepts():
-                raise
-        await self._settle()
-        call = self._call("unary_stream", method)(request, timeout=timeout)
-        async for answer in self._read(call, about):
-            yield answer
+
+        def begin() -> Any:
+            return self._call("unary_stream", method)(request, timeout=timeout)
+
+        return AsyncAnswers(self, begin, about, lambda e: again or never_sent(e))
 
     async def send(
         self,
@@ -135,47 +126,36 @@ class AsyncConnection:
         timeout: Optional[float] = None,
     ) -> Res:
         """A stream of requests, one answer."""
-        await self._settle()
+        await self.settle()
         try:
             call = self._call("stream_unary", method)
             answer: Res = await _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
             raise self.error(e, about) from None
         except _flavor.CANCELLED:
-            self._check_cut()
+            self.check_cut()
             raise
         return answer
 
-    async def converse(
+    def converse(
         self, method: Method[Req, Res], requests: AsyncIterator[Req], about: About
-    ) -> _flavor.Stream[Res]:
+    ) -> AsyncAnswers[Res]:
         """A stream of requests and a stream of answers at the same time."""
-        await self._settle()
-        call = _flavor.lasting(self._call("stream_stream", method)(requests))
-        async for answer in self._read(call, about):
-            yield answer
+
+        def begin() -> Any:
+            return _flavor.lasting(self._call("stream_stream", method)(requests))
+
+        return AsyncAnswers(self, begin, about, lambda e: False)
 
     async def duplex(self, method: Method[Req, Res], about: About) -> _flavor.Duplex[Req, Res]:
         """A stream of requests and one of answers, each at its own pace."""
-        await self._settle()
+        await self.settle()
         call = self._call("stream_stream", method)
         return _flavor.Duplex(call, lambda failed: self.error(failed, about))
 
-    async def _read(self, call: Any, about: About) -> _flavor.Stream[Any]:
-        pid = os.getpid()
-        with _flavor.under_way(self._open().channel):
-            try:
-                async for answer in call:
-                    yield answer
-                    _fork.check(pid)
-            except grpc.RpcError as e:
-                raise self.error(e, about) from None
-            except _flavor.CANCELLED:
-                self._check_cut()
-                raise
-            finally:
-                if pid == os.getpid():
-                    call.cancel()
+    def under_way(self) -> ContextManager[None]:
+        """Says that a call is under way."""
+        return _flavor.under_way(self._open().channel)
 
     def _open(self) -> _Channel:
         if self._closed:
@@ -202,7 +182,7 @@ class AsyncConnection:
             current.calls[method.path] = call
         return call
 
-    def _check_cut(self) -> None:
+    def check_cut(self) -> None:
         """An error if a call was cancelled by close(), and not by who waits for it."""
         if self._closed and not _flavor.told_to_end():
             raise _cut() from None

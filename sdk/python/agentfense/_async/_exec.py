@@ -5,15 +5,15 @@ from typing import Any, Callable, Optional
 
 from .. import _methods as methods
 from .. import _wire
-from .._errors import CommandTimeoutError
+from .._errors import CommandTimeoutError, SandboxError
 from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
-from .._handle import Handle
 from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._requests import OUTPUT_LIMIT
 from .._types import Command, ExecChunk, ExecResult, command_text
 from . import _flavor
+from ._answers import AsyncAnswers, AsyncAnswerStream
 from ._connection import NEVER, AsyncConnection
 
 # Seconds beyond the command's own timeout until the call itself is given up.
@@ -22,7 +22,7 @@ _GRACE = 15.0
 Callback = Optional[Callable[[str], object]]
 
 
-class AsyncExecStream(Handle):
+class AsyncExecStream(AsyncAnswerStream):
     """Iterates over a command's output as it comes.
 
     After the last chunk ``exit_code`` and ``result`` tell how it ended; the
@@ -30,10 +30,8 @@ class AsyncExecStream(Handle):
     ``with`` block) ends the command.
     """
 
-    _elsewhere = "read it here"
-
-    def __init__(self, answers: _flavor.Stream[sb.ExecOutput], command: Command) -> None:
-        self._answers = answers
+    def __init__(self, answers: AsyncAnswers[sb.ExecOutput], command: Command) -> None:
+        super().__init__(answers)
         self._command = command_text(command)
         self._reducer = ExecReducer(command, limit=0)
 
@@ -49,27 +47,18 @@ class AsyncExecStream(Handle):
     @property
     def result(self) -> ExecResult:
         """How the command ended, with empty output; an error before that."""
+        if self.exit_code is None and self._answers.closed:
+            raise SandboxError("the stream was closed before the command ended")
         return self._reducer.result()
-
-    def __aiter__(self) -> "AsyncExecStream":
-        return self
 
     async def __anext__(self) -> ExecChunk:
         async for message in self._answers:
             chunk = self._reducer.feed(message)
             if chunk is not None:
                 return chunk
-        self._reducer.result()
+        if not self._answers.closed:
+            self._reducer.result()
         raise StopAsyncIteration
-
-    async def aclose(self) -> None:
-        await self._answers.aclose()
-
-    async def __aenter__(self) -> "AsyncExecStream":
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
 
 
 @dataclass(frozen=True)
@@ -138,7 +127,7 @@ async def _collect(
     return reducer.result()
 
 
-def _answers(connection: AsyncConnection, job: Job) -> _flavor.Stream[sb.ExecOutput]:
+def _answers(connection: AsyncConnection, job: Job) -> AsyncAnswers[sb.ExecOutput]:
     return connection.answers(job.streamed, job.request, job.about, timeout=job.deadline)
 
 

@@ -9,9 +9,9 @@ from .. import _types as t
 from .._failure import About
 from .._gen import file_pb2 as fl
 from .._gen import sandbox_pb2 as sb
-from .._handle import Handle
 from .._work import FileEvent, Progress
 from . import _flavor
+from ._answers import AsyncAnswerStream
 from ._connection import AsyncConnection
 
 _CHUNK = 256 << 10
@@ -68,37 +68,33 @@ def _cut(content: Content) -> Iterable[bytes]:
             yield bytes(view[first : first + _CHUNK])
 
 
-class AsyncFileWatch(Handle):
+class AsyncFileStream(AsyncAnswerStream):
+    """Iterates over a file's content in pieces; a file of any size costs no memory."""
+
+    async def __anext__(self) -> bytes:
+        async for chunk in self._answers:
+            data: bytes = chunk.data
+            return data
+        raise StopAsyncIteration
+
+
+class AsyncFileWatch(AsyncAnswerStream):
     """Iterates over the changes below a directory as the sandbox makes them.
 
     From the begin of its ``with`` block, or else from the first iteration on,
     nothing is missed. Leaving the block ends it.
     """
 
-    _elsewhere = "read it here"
-
-    def __init__(self, events: _flavor.Stream[fl.FileEvent]) -> None:
-        self._events = events
-
-    def __aiter__(self) -> "AsyncFileWatch":
-        return self
-
     async def __anext__(self) -> FileEvent:
-        async for message in self._events:
+        async for message in self._answers:
             event = _wire_work.file_event(message)
             if event is not None:
                 return event
         raise StopAsyncIteration
 
-    async def aclose(self) -> None:
-        await self._events.aclose()
-
     async def __aenter__(self) -> "AsyncFileWatch":
-        await self._events.__anext__()
+        await self._answers.__anext__()
         return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()
 
 
 class AsyncFileCalls:
@@ -106,16 +102,13 @@ class AsyncFileCalls:
 
     _connection: AsyncConnection
 
-    async def stream_sandbox_file(
-        self, sandbox_id: str, path: _check.Path
-    ) -> _flavor.Stream[bytes]:
+    def stream_sandbox_file(self, sandbox_id: str, path: _check.Path) -> AsyncFileStream:
         """A file's content in pieces; a file of any size costs no memory."""
         raw = _check.path(path)
         request = sb.ReadFileRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw)
         about = _about(sandbox_id, raw, "read")
         answers = self._connection.answers(methods.READ_FILE, request, about, again=True)
-        async for chunk in answers:
-            yield chunk.data
+        return AsyncFileStream(answers)
 
     async def read_sandbox_file(self, sandbox_id: str, path: _check.Path) -> bytes:
         """A file as the running sandbox sees it."""

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import inspect
 import os
+import time
 from typing import (
     Any,
-    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -29,14 +29,11 @@ from .._errors import SandboxError
 Q = TypeVar("Q")
 T = TypeVar("T")
 
-# Answers as they come; closing it ends the call.
-Stream = AsyncGenerator[T, None]
-
 # What ends a generator from outside, and is no failure of its own.
 LEAVING = (GeneratorExit, asyncio.CancelledError)
 
 
-def owner() -> Tuple[int, object]:
+def owner() -> Tuple[int, Any]:
     """Who may use a channel that is made now: this process and this event loop."""
     return os.getpid(), asyncio.get_running_loop()
 
@@ -69,6 +66,27 @@ def told_to_end() -> bool:
     """Whether the task itself was cancelled. Before Python 3.11 that cannot be known."""
     cancelling: Any = getattr(asyncio.current_task(), "cancelling", None)
     return cancelling is None or cancelling() > 0
+
+
+async def read(call: Any) -> Any:
+    """The next answer of a call; StopAsyncIteration after the last."""
+    answer = await call.read()
+    if answer is grpc.aio.EOF:
+        raise StopAsyncIteration
+    return answer
+
+
+def let_go(call: Any, owner: Tuple[int, Any]) -> None:
+    """Ends a call of that owner that is not used any more, whichever thread finds that out."""
+    loop = owner[1]
+    if owner[0] != os.getpid():
+        return
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call.cancel)
+    else:
+        # Whoever waited for it in the loop is gone.
+        with contextlib.suppress(RuntimeError):
+            call.cancel()
 
 
 async def ready(channel: Any, patience: Optional[float]) -> None:
@@ -176,8 +194,8 @@ class Duplex(Generic[Q, T]):
 
     def __init__(self, method: Any, failed: Callable[[Any], Exception]) -> None:
         self.owner = owner()
+        self.closed = False
         self._call = lasting(method())
-        self._answers = self._call.__aiter__()
         self._failed = failed
         # A read that outlived its caller's patience goes on for the next one.
         self._reading: Optional[asyncio.Future[Any]] = None
@@ -188,16 +206,33 @@ class Duplex(Generic[Q, T]):
             await self._call.write(message)
         except (grpc.RpcError, asyncio.InvalidStateError):
             return False
+        except asyncio.CancelledError:
+            if self.closed and not told_to_end():
+                return False
+            # gRPC has ended the call with the write.
+            self.closed = True
+            raise
         return True
 
     async def receive(self, timeout: Optional[float] = None) -> Optional[T]:
-        """The next message, None at the end; Waited if none comes in time."""
-        if self._reading is None:
-            self._reading = asyncio.ensure_future(self._answers.__anext__())
-        await asyncio.wait({self._reading}, timeout=timeout)
-        if not self._reading.done():
-            raise Waited
-        reading, self._reading = self._reading, None
+        """The next message, None at the end or once it is closed; Waited if none comes in time."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.closed:
+            if self._reading is None:
+                self._reading = asyncio.ensure_future(read(self._call))
+            reading = self._reading
+            await asyncio.wait({reading}, timeout=None if end is None else end - time.monotonic())
+            if not reading.done():
+                raise Waited
+            if reading.cancelled():
+                # gRPC has ended the call with it.
+                self.closed = True
+            elif reading is self._reading:
+                self._reading = None
+                return self._taken(reading)
+        return None
+
+    def _taken(self, reading: "asyncio.Future[Any]") -> Optional[T]:
         try:
             message: T = reading.result()
         except StopAsyncIteration:
@@ -207,6 +242,7 @@ class Duplex(Generic[Q, T]):
         return message
 
     async def close(self) -> None:
+        self.closed = True
         self._call.cancel()
         reading, self._reading = self._reading, None
         if reading is not None:
@@ -215,21 +251,25 @@ class Duplex(Generic[Q, T]):
             if not reading.cancelled():
                 reading.exception()
 
+    def __del__(self) -> None:
+        if hasattr(self, "_call"):
+            let_go(self._call, self.owner)
+
 
 class Turn:
     """Lets one caller after the other in, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._lock: Optional[asyncio.Lock] = None
+        self._owner: object = None
+        self._lock: Any = None
 
     async def __aenter__(self) -> None:
-        # An old Python's lock belongs to the loop that it was made in.
-        if self._lock is None:
-            self._lock = asyncio.Lock()
+        # A lock belongs to the loop that it was first waited for in.
+        if self._owner != owner():
+            self._owner, self._lock = owner(), asyncio.Lock()
         await self._lock.acquire()
 
     async def __aexit__(self, *exc: object) -> None:
-        assert self._lock is not None
         self._lock.release()
 
 

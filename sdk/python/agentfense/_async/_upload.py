@@ -130,6 +130,7 @@ class _Upload:
             if self._failure is None:
                 raise
         finally:
+            await answers.aclose()
             await self._lists.put(None)
         if self._failure is not None:
             raise self._failure

@@ -7,7 +7,7 @@ from .._errors import FileNotFoundError
 from .._handle import Handle
 from .._work import Progress
 from . import _flavor
-from ._files import AsyncFileWatch, Content, OnProgress
+from ._files import AsyncFileStream, AsyncFileWatch, Content, OnProgress
 from ._object import AsyncSandboxObject, Path
 
 
@@ -32,7 +32,7 @@ class AsyncSandboxFiles(Handle):
     async def read_bytes(self, path: Path) -> bytes:
         return await self._sandbox._live().read_sandbox_file(self._sandbox.id, path)
 
-    def stream(self, path: Path) -> _flavor.Stream[bytes]:
+    def stream(self, path: Path) -> AsyncFileStream:
         """The content in pieces, for files of any size."""
         return self._sandbox._live().stream_sandbox_file(self._sandbox.id, path)
 

@@ -47,6 +47,8 @@ class AsyncProcess(Handle):
         self._listeners = Listeners(on_stdout, on_stderr)
         self._reducer = ExecReducer(info.command, limit=_requests.OUTPUT_LIMIT)
         self._stream: Optional[AsyncProcessStream] = None
+        # Who attaches.
+        self._turn = _flavor.Turn()
         self._ended = False
 
     @property
@@ -158,6 +160,8 @@ class AsyncProcess(Handle):
                 self._reducer.complete(e)
             raise
         if message is None:
+            if stream.closed:
+                raise SandboxError(f"process {self.id} was detached while it was read")
             await self.detach()
             # Another client took over if there was no exit.
             self._reducer.result()
@@ -200,12 +204,17 @@ class AsyncProcess(Handle):
             )
 
     async def _attached(self) -> AsyncProcessStream:
-        if self._stream is None or self._stream.owner != _flavor.owner():
-            self._stream = await self._client._attach(self.id)
-        return self._stream
+        async with self._turn:
+            stream = self._stream
+            if stream is None or stream.closed or stream.owner != _flavor.owner():
+                stream = self._stream = await self._client._attach(self.id)
+            return stream
 
     async def detach(self) -> None:
-        """Lets go of the process, which goes on; later calls attach again."""
+        """Lets go of the process, which goes on; later calls attach again.
+
+        Who reads it at that time gets an error.
+        """
         stream, self._stream = self._stream, None
         if stream is not None and stream.owner == _flavor.owner():
             await stream.close()

@@ -10,6 +10,7 @@ from .. import _types as t
 from .._errors import ConflictError, SandboxError
 from .._local import Directory, Entry, leads_outside, parts
 from . import _flavor
+from ._files import FileStream
 from ._undo import attempt
 from .client import SandboxClient
 
@@ -197,7 +198,7 @@ class _Base:
             attempt(lambda: self._client.destroy_sandbox(fork), fork)
 
 
-def _digest(pieces: _flavor.Stream[bytes]) -> bytes:
+def _digest(pieces: FileStream) -> bytes:
     found = hashlib.sha256()
     for piece in pieces:
         found.update(piece)

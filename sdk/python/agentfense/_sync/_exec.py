@@ -6,15 +6,15 @@ from typing import Any, Callable, Optional
 
 from .. import _methods as methods
 from .. import _wire
-from .._errors import CommandTimeoutError
+from .._errors import CommandTimeoutError, SandboxError
 from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
-from .._handle import Handle
 from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._requests import OUTPUT_LIMIT
 from .._types import Command, ExecChunk, ExecResult, command_text
 from . import _flavor
+from ._answers import Answers, AnswerStream
 from ._connection import NEVER, Connection
 
 # Seconds beyond the command's own timeout until the call itself is given up.
@@ -23,7 +23,7 @@ _GRACE = 15.0
 Callback = Optional[Callable[[str], object]]
 
 
-class ExecStream(Handle):
+class ExecStream(AnswerStream):
     """Iterates over a command's output as it comes.
 
     After the last chunk ``exit_code`` and ``result`` tell how it ended; the
@@ -31,10 +31,8 @@ class ExecStream(Handle):
     ``with`` block) ends the command.
     """
 
-    _elsewhere = "read it here"
-
-    def __init__(self, answers: _flavor.Stream[sb.ExecOutput], command: Command) -> None:
-        self._answers = answers
+    def __init__(self, answers: Answers[sb.ExecOutput], command: Command) -> None:
+        super().__init__(answers)
         self._command = command_text(command)
         self._reducer = ExecReducer(command, limit=0)
 
@@ -50,27 +48,18 @@ class ExecStream(Handle):
     @property
     def result(self) -> ExecResult:
         """How the command ended, with empty output; an error before that."""
+        if self.exit_code is None and self._answers.closed:
+            raise SandboxError("the stream was closed before the command ended")
         return self._reducer.result()
-
-    def __iter__(self) -> "ExecStream":
-        return self
 
     def __next__(self) -> ExecChunk:
         for message in self._answers:
             chunk = self._reducer.feed(message)
             if chunk is not None:
                 return chunk
-        self._reducer.result()
+        if not self._answers.closed:
+            self._reducer.result()
         raise StopIteration
-
-    def close(self) -> None:
-        self._answers.close()
-
-    def __enter__(self) -> "ExecStream":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -139,7 +128,7 @@ def _collect(
     return reducer.result()
 
 
-def _answers(connection: Connection, job: Job) -> _flavor.Stream[sb.ExecOutput]:
+def _answers(connection: Connection, job: Job) -> Answers[sb.ExecOutput]:
     return connection.answers(job.streamed, job.request, job.about, timeout=job.deadline)
 
 

@@ -10,9 +10,9 @@ from .. import _types as t
 from .._failure import About
 from .._gen import file_pb2 as fl
 from .._gen import sandbox_pb2 as sb
-from .._handle import Handle
 from .._work import FileEvent, Progress
 from . import _flavor
+from ._answers import AnswerStream
 from ._connection import Connection
 
 _CHUNK = 256 << 10
@@ -69,37 +69,33 @@ def _cut(content: Content) -> Iterable[bytes]:
             yield bytes(view[first : first + _CHUNK])
 
 
-class FileWatch(Handle):
+class FileStream(AnswerStream):
+    """Iterates over a file's content in pieces; a file of any size costs no memory."""
+
+    def __next__(self) -> bytes:
+        for chunk in self._answers:
+            data: bytes = chunk.data
+            return data
+        raise StopIteration
+
+
+class FileWatch(AnswerStream):
     """Iterates over the changes below a directory as the sandbox makes them.
 
     From the begin of its ``with`` block, or else from the first iteration on,
     nothing is missed. Leaving the block ends it.
     """
 
-    _elsewhere = "read it here"
-
-    def __init__(self, events: _flavor.Stream[fl.FileEvent]) -> None:
-        self._events = events
-
-    def __iter__(self) -> "FileWatch":
-        return self
-
     def __next__(self) -> FileEvent:
-        for message in self._events:
+        for message in self._answers:
             event = _wire_work.file_event(message)
             if event is not None:
                 return event
         raise StopIteration
 
-    def close(self) -> None:
-        self._events.close()
-
     def __enter__(self) -> "FileWatch":
-        self._events.__next__()
+        self._answers.__next__()
         return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 class FileCalls:
@@ -107,16 +103,13 @@ class FileCalls:
 
     _connection: Connection
 
-    def stream_sandbox_file(
-        self, sandbox_id: str, path: _check.Path
-    ) -> _flavor.Stream[bytes]:
+    def stream_sandbox_file(self, sandbox_id: str, path: _check.Path) -> FileStream:
         """A file's content in pieces; a file of any size costs no memory."""
         raw = _check.path(path)
         request = sb.ReadFileRequest(sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw)
         about = _about(sandbox_id, raw, "read")
         answers = self._connection.answers(methods.READ_FILE, request, about, again=True)
-        for chunk in answers:
-            yield chunk.data
+        return FileStream(answers)
 
     def read_sandbox_file(self, sandbox_id: str, path: _check.Path) -> bytes:
         """A file as the running sandbox sees it."""

@@ -8,7 +8,6 @@ from typing import (
     Any,
     Callable,
     ContextManager,
-    Generator,
     Generic,
     Iterator,
     List,
@@ -26,14 +25,11 @@ from .._channel import OPTIONS, SINGLE_THREADED
 Q = TypeVar("Q")
 T = TypeVar("T")
 
-# Answers as they come; closing it ends the call.
-Stream = Generator[T, None, None]
-
 # What ends a generator from outside, and is no failure of its own.
 LEAVING = (GeneratorExit,)
 
 
-def owner() -> Tuple[int, object]:
+def owner() -> Tuple[int, Any]:
     """Who may use a channel that is made now: this process."""
     return os.getpid(), None
 
@@ -57,6 +53,17 @@ CANCELLED: Tuple[Type[BaseException], ...] = ()
 def told_to_end() -> bool:
     """Nobody tells a thread to end."""
     return False
+
+
+def read(call: Any) -> Any:
+    """The next answer of a call; StopIteration after the last."""
+    return next(call)
+
+
+def let_go(call: Any, owner: Tuple[int, Any]) -> None:
+    """Ends a call of that owner that is not used any more."""
+    if owner[0] == os.getpid():
+        call.cancel()
 
 
 def ready(channel: Any, patience: Optional[float]) -> None:
@@ -169,6 +176,11 @@ class _Pipe:
             except queue.Full:
                 continue
 
+    def wake(self) -> None:
+        """Lets a reader that waits for a message see the end."""
+        with contextlib.suppress(queue.Full):
+            self.into.put_nowait(_END)
+
     def end(self) -> None:
         self.ended.set()
         with contextlib.suppress(queue.Full):
@@ -200,9 +212,13 @@ class Duplex(Generic[Q, T]):
                 continue
         return False
 
+    @property
+    def closed(self) -> bool:
+        return self._pipe.closed.is_set()
+
     def receive(self, timeout: Optional[float] = None) -> Optional[T]:
-        """The next message, None at the end; Waited if none comes in time."""
-        if self._last is None:
+        """The next message, None at the end or once it is closed; Waited if none comes in time."""
+        if self._last is None and not self.closed:
             try:
                 item = self._pipe.into.get(timeout=timeout)
             except queue.Empty:
@@ -211,6 +227,7 @@ class Duplex(Generic[Q, T]):
                 message: T = item
                 return message
             self._last = item
+            self._pipe.wake()
         if isinstance(self._last, grpc.RpcError):
             raise self._failed(self._last)
         if isinstance(self._last, Exception):
@@ -219,6 +236,7 @@ class Duplex(Generic[Q, T]):
 
     def close(self) -> None:
         self._pipe.closed.set()
+        self._pipe.wake()
         self._pipe.end()
         self._pipe.call.cancel()
 
@@ -236,13 +254,18 @@ class Turn:
     """Lets one caller after the other in."""
 
     def __init__(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
+        # Nobody would let go in a child of what another thread held at the fork.
+        if self._pid != os.getpid():
+            self._pid, self._lock = os.getpid(), threading.Lock()
         self._lock.acquire()
 
     def __exit__(self, *exc: object) -> None:
-        self._lock.release()
+        if self._pid == os.getpid():
+            self._lock.release()
 
 
 def Opening(made: T) -> T:

@@ -131,6 +131,7 @@ class _Upload:
             if self._failure is None:
                 raise
         finally:
+            answers.close()
             self._lists.put(None)
         if self._failure is not None:
             raise self._failure

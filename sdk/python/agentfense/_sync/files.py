@@ -8,7 +8,7 @@ from .._errors import FileNotFoundError
 from .._handle import Handle
 from .._work import Progress
 from . import _flavor
-from ._files import FileWatch, Content, OnProgress
+from ._files import FileStream, FileWatch, Content, OnProgress
 from ._object import SandboxObject, Path
 
 
@@ -33,7 +33,7 @@ class SandboxFiles(Handle):
     def read_bytes(self, path: Path) -> bytes:
         return self._sandbox._live().read_sandbox_file(self._sandbox.id, path)
 
-    def stream(self, path: Path) -> _flavor.Stream[bytes]:
+    def stream(self, path: Path) -> FileStream:
         """The content in pieces, for files of any size."""
         return self._sandbox._live().stream_sandbox_file(self._sandbox.id, path)
 
