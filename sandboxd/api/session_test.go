@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
@@ -232,6 +234,43 @@ func TestSlowClientOfASession(t *testing.T) {
 		_, err = stream.Recv()
 	}
 	wantError(t, err, codes.DeadlineExceeded, ReasonCommandTimeout)
+}
+
+// What a client does not read keeps nobody from ending the session.
+func TestSessionOfAClientThatDoesNotReadIsDestroyed(t *testing.T) {
+	f := newFixture(t)
+	sb := f.sandbox()
+	const window = 64<<10 - 1 // or else gRPC chooses one, and may take it all
+	conn, err := grpc.NewClient("unix://"+f.socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	lazy := sandboxv1.NewSandboxServiceClient(conn)
+	for name, last := range map[string]string{"ended": "", "exited": "; exit 3"} {
+		id := f.session(&sandboxv1.CreateSessionRequest{SandboxId: sb})
+		stream, err := lazy.SessionExecStream(ctxOf(t), &sandboxv1.SessionExecRequest{
+			SessionId: id, Command: "head -c 200000 /dev/zero; touch " + name + last,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.until("the end of the command", func() bool {
+			time.Sleep(50 * time.Millisecond) // for the report, which comes after
+			_, err := os.Stat(filepath.Join(f.runtime.dir, name))
+			return err == nil
+		})
+		ctx, cancel := context.WithTimeout(ctxOf(t), 10*time.Second)
+		defer cancel()
+		if _, err := f.DestroySession(ctx, &sandboxv1.DestroySessionRequest{SessionId: id}); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		wantError(t, err, codes.FailedPrecondition, ReasonSessionClosed)
+	}
 }
 
 func TestSessionReportsOfManyCommands(t *testing.T) {

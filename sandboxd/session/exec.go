@@ -71,7 +71,9 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtim
 	switch {
 	case err == nil:
 		sh.last.code = code
-		sh.rest()
+		if !s.rest() {
+			return status, false, s.closedError()
+		}
 		status = runtime.Status{Code: code, Duration: time.Since(start), OOM: sh.outOfMemory()}
 		status.Denials, status.More = denials()
 		return status, true, failure(ctx)
@@ -79,10 +81,10 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtim
 		sh.detach()
 		return status, false, s.closedError()
 	case sh.hasExited():
-		s.end(sh.epitaph())
-		if sh.failed == nil {
-			sh.rest()
+		if sh.failed == nil && !s.rest() {
+			return status, false, s.closedError()
 		}
+		s.end(sh.epitaph())
 		status = sh.status
 		status.Duration, status.OOM = time.Since(start), sh.outOfMemory()
 		status.Denials, status.More = denials()
@@ -94,6 +96,23 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtim
 		sh.detach()
 		s.end(err.Error())
 		return status, false, s.closedError()
+	}
+}
+
+// rest is shell.rest, which takes as long as the sink does. It reports false if
+// the session ends first; the sink gets nothing more then.
+func (s *Session) rest() bool {
+	rested := make(chan struct{})
+	s.reg.tasks.Go(func() {
+		defer close(rested)
+		s.shell.rest()
+	})
+	select {
+	case <-rested:
+		return true
+	case <-s.life.Done():
+		s.shell.detach()
+		return false
 	}
 }
 
