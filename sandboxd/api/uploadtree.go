@@ -164,6 +164,9 @@ func (u *treeUpload) manifest() error {
 			err := u.up.Add(ingest.Entry{
 				Path: string(e.GetPath()), Kind: kinds[e.GetKind()], Mode: e.GetMode(), Size: e.GetSize(),
 				MTime: e.GetMtimeNs(), Target: string(e.GetSymlinkTarget()),
+				Patterns: e.GetPatterns(), Unreadable: e.GetUnreadable(),
+				Link: e.GetLink(), Links: e.GetLinks(),
+				Special: e.GetKind() == sandboxv1.TreeEntry_KIND_SPECIAL,
 			})
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/agentfense/agentfense/policy"
@@ -24,6 +25,15 @@ type Entry struct {
 	Size   int64  // of a file
 	MTime  int64  // nanoseconds since the epoch
 	Target string // of a link
+	// Patterns is the content of an IgnoreFile, if it is known already.
+	Patterns []byte
+	// Unreadable is set for a directory that cannot be listed.
+	Unreadable bool
+	// Special is set, in place of a kind, for a socket, device or FIFO.
+	Special bool
+	// Link is the same for all names of one file, of which there are Links; 0 is
+	// for a file with one name.
+	Link, Links uint64
 }
 
 // manifest is what a client says it has. Positions are those of the entries in
@@ -32,13 +42,21 @@ type manifest struct {
 	builder *tree.Builder
 	at      map[string]uint32
 	total   int64
+	texts   map[string][]byte // of IgnoreFiles, by path; at most maxIgnoreTotal
+	kept    int               // bytes of them
+	locked  map[string]bool   // directories that cannot be listed
+	special map[string]bool   // in the tree as links
+	links   map[uint64]*names // by number
 
 	tree *tree.Tree
 	pos  []int64 // by node; -1 for an implied directory
 }
 
 func newManifest() *manifest {
-	return &manifest{builder: tree.NewBuilder(), at: map[string]uint32{}}
+	return &manifest{
+		builder: tree.NewBuilder(), at: map[string]uint32{}, texts: map[string][]byte{},
+		locked: map[string]bool{}, special: map[string]bool{}, links: map[uint64]*names{},
+	}
 }
 
 func (m *manifest) add(e Entry) error {
@@ -48,12 +66,26 @@ func (m *manifest) add(e Entry) error {
 	if err := m.check(e); err != nil {
 		return err
 	}
+	if e.Special {
+		m.special[e.Path] = true
+		e = Entry{Path: e.Path, Kind: tree.Symlink, Target: "."}
+	}
 	err := m.builder.Add(e.Path, tree.Entry{Kind: e.Kind, Mode: e.Mode, Size: e.Size, MTime: e.MTime, Target: e.Target})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if e.Kind == tree.File {
 		m.total += e.Size
+	}
+	if n := len(e.Patterns); isIgnoreFile(e) && int64(n) == e.Size && m.kept+n <= maxIgnoreTotal {
+		m.texts[e.Path] = e.Patterns
+		m.kept += n
+	}
+	if e.Kind == tree.File && e.Link != 0 {
+		m.link(e)
+	}
+	if e.Kind == tree.Dir && e.Unreadable {
+		m.locked[e.Path] = true
 	}
 	m.at[e.Path] = uint32(len(m.at))
 	return nil
@@ -79,10 +111,15 @@ func (m *manifest) check(e Entry) error {
 	if e.Size > MaxFileSize || m.total+e.Size > MaxTotalSize {
 		return fmt.Errorf("%w: size %d of %q", ErrTooLarge, e.Size, e.Path)
 	}
-	if _, name := splitPath(e.Path); name == IgnoreFile && e.Size > maxIgnoreFile {
+	if isIgnoreFile(e) && e.Size > maxIgnoreFile {
 		return fmt.Errorf("%w: %q has more than %d bytes of patterns", ErrTooLarge, e.Path, maxIgnoreFile)
 	}
 	return nil
+}
+
+func isIgnoreFile(e Entry) bool {
+	_, name := splitPath(e.Path)
+	return name == IgnoreFile && e.Kind == tree.File
 }
 
 func splitPath(path string) (dir, name string) {
@@ -117,6 +154,7 @@ func (m *manifest) close() error {
 type choice struct {
 	in      []bool
 	skipped []Skipped
+	open    map[tree.Node]bool // IgnoreFiles that could still decide something
 }
 
 // nodeState is what a directory passes on to its entries.
@@ -128,10 +166,10 @@ type nodeState struct {
 }
 
 // choose applies policy and patterns, parents before children. The content of
-// an IgnoreFile comes from patterns; while that is nil, what an IgnoreFile
-// could still decide about stays in.
+// an IgnoreFile that did not come with it comes from patterns; while that is nil,
+// what the IgnoreFile could still decide about stays in.
 func (m *manifest) choose(ctx context.Context, p *policy.Policy, root *ignores, patterns func(tree.Node) ([]byte, error)) (choice, error) {
-	c := choice{in: make([]bool, m.tree.Len())}
+	c := choice{in: make([]bool, m.tree.Len()), open: map[tree.Node]bool{}}
 	states := make([]nodeState, m.tree.Len())
 	out := map[tree.Node]Reason{}
 	states[tree.Root] = nodeState{ignore: root}
@@ -156,11 +194,12 @@ func (m *manifest) choose(ctx context.Context, p *policy.Policy, root *ignores, 
 			c.in[n] = true
 		}
 		if m.tree.Kind(n) == tree.Dir {
-			if err := m.ignoreFile(n, p, &states[n], patterns); err != nil {
+			if err := m.directory(n, p, &states[n], patterns, c.open); err != nil {
 				return choice{}, err
 			}
 		}
 	}
+	m.leaveOutLinks(&c, p, out)
 	m.prune(&c, states, out)
 	var all skips
 	for n, reason := range out {
@@ -191,11 +230,18 @@ func (m *manifest) enter(n tree.Node, p *policy.Policy, up, state *nodeState) Re
 		return Ignored
 	case !up.unknown && up.ignore.ignored(path, name, isDir):
 		return Ignored
+	case m.special[path]:
+		return Special
 	}
 	return 0
 }
 
-func (m *manifest) ignoreFile(dir tree.Node, p *policy.Policy, state *nodeState, patterns func(tree.Node) ([]byte, error)) error {
+// directory looks at a directory that is in: whether it was listed, and what its
+// IgnoreFile says.
+func (m *manifest) directory(dir tree.Node, p *policy.Policy, state *nodeState, patterns func(tree.Node) ([]byte, error), open map[tree.Node]bool) error {
+	if m.locked[m.path(dir)] && !state.unknown {
+		return &PathError{"list", m.path(dir), fs.ErrPermission}
+	}
 	n, ok := m.tree.Child(dir, IgnoreFile)
 	if !ok || m.tree.Kind(n) != tree.File {
 		return nil
@@ -203,11 +249,15 @@ func (m *manifest) ignoreFile(dir tree.Node, p *policy.Policy, state *nodeState,
 	if p != nil && state.cursor.Child(IgnoreFile).Verdict().Level == policy.None {
 		return nil
 	}
-	if patterns == nil {
-		state.unknown = true
+	content, known := m.texts[m.path(n)]
+	if !known && patterns == nil {
+		state.unknown, open[n] = true, true
 		return nil
 	}
-	content, err := patterns(n)
+	var err error
+	if !known {
+		content, err = patterns(n)
+	}
 	if err == nil {
 		state.ignore, err = state.ignore.below(m.path(dir), content)
 	}

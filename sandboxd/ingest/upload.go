@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -44,12 +43,12 @@ type UploadRequest struct {
 // uploaded before, or in one of the Known: a digest alone neither opens
 // somebody else's content nor tells whether it exists.
 type Upload struct {
-	store  *store.Store
-	req    UploadRequest
-	ignore *ignores
-	step   step
+	store *store.Store
+	req   UploadRequest
+	step  step
 
 	manifest *manifest
+	choice   choice // by what came with the manifest
 	wanted   []tree.Node
 	digests  []tree.Digest // of wanted
 	byNode   map[tree.Node]tree.Digest
@@ -72,16 +71,12 @@ const (
 	stepClosed
 )
 
-// maxRecent is how many of an owner's uploads are remembered.
-const maxRecent = 8
-
 // Upload begins an upload. It must be closed.
 func (in *Ingester) Upload(req UploadRequest) (*Upload, error) {
-	ignore, err := newIgnores(req.Ignore)
-	if err != nil {
+	if _, err := newIgnores(req.Ignore); err != nil {
 		return nil, fmt.Errorf("cannot upload: %w", err)
 	}
-	return &Upload{store: in.store, req: req, ignore: ignore, manifest: newManifest(), texts: map[tree.Digest][]byte{}}, nil
+	return &Upload{store: in.store, req: req, manifest: newManifest(), texts: map[tree.Digest][]byte{}}, nil
 }
 
 func (u *Upload) at(want step) error {
@@ -107,7 +102,9 @@ func (u *Upload) Add(entries ...Entry) error {
 
 // Wanted ends the manifest and returns the positions of the files whose
 // digests are wanted. What the policy hides or a pattern ignores is not among
-// them; what an IgnoreFile of the upload ignores may be, and is left out later.
+// them; what an IgnoreFile ignores whose content did not come with it may be, as
+// may that file itself, and is left out later. A directory that cannot be read
+// and would be in is a permission error.
 func (u *Upload) Wanted(ctx context.Context) ([]uint32, error) {
 	if err := u.at(stepManifest); err != nil {
 		return nil, err
@@ -115,12 +112,13 @@ func (u *Upload) Wanted(ctx context.Context) ([]uint32, error) {
 	if err := u.manifest.close(); err != nil {
 		return nil, fmt.Errorf("cannot take manifest: %w", err)
 	}
-	c, err := u.manifest.choose(ctx, u.req.Policy, u.ignore, nil)
+	c, err := u.choose(ctx, nil)
 	if err != nil {
 		return nil, fmt.Errorf("cannot take manifest: %w", err)
 	}
+	u.choice = c
 	for n := range tree.Node(u.manifest.tree.Len()) {
-		if c.in[n] && u.manifest.tree.Kind(n) == tree.File {
+		if (c.in[n] || c.open[n]) && u.manifest.tree.Kind(n) == tree.File {
 			u.wanted = append(u.wanted, n)
 		}
 	}
@@ -293,9 +291,12 @@ func (u *Upload) Finish(ctx context.Context) (Result, error) {
 }
 
 func (u *Upload) finish(ctx context.Context) (Result, error) {
-	c, err := u.manifest.choose(ctx, u.req.Policy, u.ignore, u.patterns)
-	if err != nil {
-		return Result{}, err
+	c := u.choice
+	if len(c.open) > 0 {
+		var err error
+		if c, err = u.choose(ctx, u.patterns); err != nil {
+			return Result{}, err
+		}
 	}
 	builder := tree.NewBuilder()
 	for n := tree.Node(1); n < tree.Node(u.manifest.tree.Len()); n++ {
@@ -322,6 +323,14 @@ func (u *Upload) finish(ctx context.Context) (Result, error) {
 	}
 	u.step = stepClosed
 	return result, nil
+}
+
+func (u *Upload) choose(ctx context.Context, patterns func(tree.Node) ([]byte, error)) (choice, error) {
+	root, err := newIgnores(u.req.Ignore)
+	if err != nil {
+		return choice{}, err
+	}
+	return u.manifest.choose(ctx, u.req.Policy, root, patterns)
 }
 
 // patterns returns the content of an IgnoreFile of the upload.
@@ -353,37 +362,4 @@ func (u *Upload) Close() error {
 	}
 	u.recent = nil
 	return errors.Join(errs...)
-}
-
-// recentKey names the list of an owner's latest uploads: digests of trees, the
-// latest first.
-func recentKey(owner uint32) tree.Digest {
-	return tree.Sum(binary.LittleEndian.AppendUint32([]byte("AFRECENT\x01"), owner))
-}
-
-func readRecent(s *store.Store, owner uint32) []tree.Digest {
-	data, err := s.ReadCache(recentKey(owner))
-	if err != nil {
-		return nil // all content has to be sent
-	}
-	var list []tree.Digest
-	for len(data) >= sha256.Size && len(list) < maxRecent {
-		list = append(list, tree.Digest(data[:sha256.Size]))
-		data = data[sha256.Size:]
-	}
-	return list
-}
-
-func (u *Upload) remember(d tree.Digest) error {
-	list := []tree.Digest{d}
-	for _, old := range readRecent(u.store, u.req.Owner) {
-		if old != d && len(list) < maxRecent {
-			list = append(list, old)
-		}
-	}
-	var data []byte
-	for _, d := range list {
-		data = append(data, d[:]...)
-	}
-	return u.store.WriteCache(recentKey(u.req.Owner), data)
 }

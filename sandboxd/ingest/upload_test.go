@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +19,11 @@ type client struct {
 	contents map[string]string // by path
 	sent     []string
 	lie      func(digests [][]byte)
+	// told says that the content of IgnoreFiles comes with the manifest.
+	told bool
 }
 
-// newClient takes "dir/", "a -> b" and "file=content".
+// newClient takes "dir/", "a -> b", "pipe|" and "file=content".
 func newClient(specs ...string) *client {
 	c := &client{contents: map[string]string{}}
 	for _, spec := range specs {
@@ -28,6 +31,8 @@ func newClient(specs ...string) *client {
 			c.entries = append(c.entries, Entry{Path: dir, Kind: tree.Dir, Mode: 0o750, MTime: 1})
 		} else if name, target, ok := strings.Cut(spec, " -> "); ok {
 			c.entries = append(c.entries, Entry{Path: name, Kind: tree.Symlink, Target: target})
+		} else if name, ok := strings.CutSuffix(spec, "|"); ok {
+			c.entries = append(c.entries, Entry{Path: name, Special: true})
 		} else {
 			name, content, _ := strings.Cut(spec, "=")
 			c.entries = append(c.entries, Entry{Path: name, Kind: tree.File, Mode: 0o640, Size: int64(len(content)), MTime: 2})
@@ -44,6 +49,9 @@ func (c *client) upload(in *Ingester, req UploadRequest) (Result, error) {
 	}
 	defer u.Close()
 	for _, e := range c.entries {
+		if c.told && isIgnoreFile(e) {
+			e.Patterns = []byte(c.contents[e.Path])
+		}
 		if err := u.Add(e); err != nil {
 			return Result{}, err
 		}
@@ -152,10 +160,10 @@ func TestUploadLeavesOut(t *testing.T) {
 		skipped string
 	}{
 		"hidden and default": {
-			specs:  []string{".env=x", "a.pyc=y", "secrets/k=z", "n/o/p=q", "src/a=a"},
+			specs:  []string{".env=x", "a.pyc=y", "secrets/k=z", "secrets/s|", "n/o/p=q", "n/o/s|", "src/a=a", "src/s|", "s.pyc|"},
 			policy: []string{"**/*=read", "**/.env=none@1", "**/secrets/**=none@1", "/n/**=none@1"},
 			want:   []string{"src/", "src/a"}, sent: []string{"src/a"},
-			skipped: `hidden 3 [".env" "n" "secrets"]; ignored 1 ["a.pyc"]`,
+			skipped: `hidden 3 [".env" "n" "secrets"]; ignored 2 ["a.pyc" "s.pyc"]; special 1 ["src/s"]`,
 		},
 		"barren directories": {
 			specs:  []string{"n/o/p=q", "n/o/x.pyc=1", "a/b.md=1"},
@@ -169,6 +177,12 @@ func TestUploadLeavesOut(t *testing.T) {
 			},
 			want: []string{IgnoreFile, "b.pyc", "keep.log"}, sent: []string{IgnoreFile, "a.log", "b.pyc", "keep.log"},
 			skipped: `ignored 2 ["a.log" "build"]`,
+		},
+		"patterns that are ignored count": {
+			specs:  []string{"a/" + IgnoreFile + "=*.log\n", "a/a.log=1", "a/b=2"},
+			ignore: []string{IgnoreFile},
+			want:   []string{"a/", "a/b"}, sent: []string{"a/" + IgnoreFile, "a/a.log", "a/b"},
+			skipped: `ignored 2 ["a/.sandboxignore" "a/a.log"]`,
 		},
 		"hidden patterns do not count": {
 			specs:  []string{IgnoreFile + "=*\n", "a=1", "b.pyc=2"},
@@ -202,6 +216,88 @@ func TestUploadLeavesOut(t *testing.T) {
 	}
 }
 
+// What comes with the manifest decides before anything is asked for.
+func TestUploadAsksOnlyForWhatBelongs(t *testing.T) {
+	in := New(openStore(t))
+	c := newClient(IgnoreFile+"=*.log\nbuild\n", "a.log=1", "build/"+IgnoreFile+"=!*", "build/x=2", "d/"+IgnoreFile+"=!*.log\n"+IgnoreFile, "d/b.log=3", "e/"+IgnoreFile+"=")
+	c.told = true
+	result := mustUpload(t, c, in, UploadRequest{})
+	want := []string{IgnoreFile, "d/", "d/b.log", "e/", "e/" + IgnoreFile}
+	if got := paths(result.Snapshot); !slices.Equal(got, want) {
+		t.Errorf("tree holds %q, want %q", got, want)
+	}
+	if want := []string{IgnoreFile, "d/b.log", "e/" + IgnoreFile}; !slices.Equal(c.sent, want) {
+		t.Errorf("sent %q, want %q", c.sent, want)
+	}
+	if got, want := skipped(result), `ignored 3 ["a.log" "build" "d/.sandboxignore"]`; got != want {
+		t.Errorf("skipped %s, want %s", got, want)
+	}
+}
+
+func TestUploadLeavesOutWhatAnotherNameHides(t *testing.T) {
+	for name, tt := range map[string]struct {
+		specs []string
+		links uint64 // of the first two
+		want  []string
+	}{
+		"by its own name":             {[]string{"a=1", ".env=1", "b=1"}, 2, []string{"b"}},
+		"in a hidden directory":       {[]string{"a=1", "secrets/k=1", "b=1"}, 2, []string{"b"}},
+		"in a directory of its own":   {[]string{"priv/a.md=1", "priv/.env=1", "b=1"}, 2, []string{"b"}},
+		"not if both are seen":        {[]string{"a=1", "b=1"}, 2, []string{"a", "b"}},
+		"not for one that is ignored": {[]string{"a=1", "b.pyc=1"}, 2, []string{"a"}},
+		"nor for one outside":         {[]string{"a=1", "b=1"}, 3, []string{"a", "b"}},
+		"but for one nobody can see":  {[]string{"a=1", "b=1", "c=1", "secrets/"}, 3, []string{"c"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClient(tt.specs...)
+			for i := range c.entries {
+				c.entries[i].Unreadable = c.entries[i].Kind == tree.Dir
+				if i < 2 {
+					c.entries[i].Link, c.entries[i].Links = 7, tt.links
+				}
+			}
+			policy := rules(t, "/?=read", "/?.pyc=read", "/priv/*.md=read", "/secrets/**=none@1", "**/.env=none@1")
+			result := mustUpload(t, c, New(openStore(t)), UploadRequest{Policy: policy})
+			if got := paths(result.Snapshot); !slices.Equal(got, tt.want) || !slices.Equal(c.sent, tt.want[:1]) {
+				t.Errorf("tree holds %q, want %q; sent %q; skipped %s", got, tt.want, c.sent, skipped(result))
+			}
+		})
+	}
+}
+
+func TestUploadOfADirectoryThatCannotBeRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		specs, ignore []string
+		told          bool
+		want          string
+	}{
+		"is an error":              {specs: []string{"a/db/"}, want: "a/db"},
+		"hidden is none":           {specs: []string{"secrets/"}},
+		"ignored is none":          {specs: []string{"a/db/"}, ignore: []string{"db"}},
+		"ignored by a file, told":  {specs: []string{IgnoreFile + "=db", "a/db/"}, told: true},
+		"ignored by a file, later": {specs: []string{IgnoreFile + "=db", "a/db/"}},
+		"not ignored by it, told":  {specs: []string{IgnoreFile + "=dc", "a/db/"}, told: true, want: "a/db"},
+		"not ignored by it, later": {specs: []string{IgnoreFile + "=dc", "a/db/"}, want: "a/db"},
+		"the whole":                {specs: []string{"a/db/", "x=1"}, ignore: []string{"*"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newClient(tt.specs...)
+			c.told = tt.told
+			for i := range c.entries {
+				c.entries[i].Unreadable = c.entries[i].Kind == tree.Dir
+			}
+			result, err := c.upload(New(openStore(t)), UploadRequest{Policy: rules(t, "**/*=read", "**/secrets/**=none@1"), Ignore: tt.ignore})
+			if err == nil {
+				result.Snapshot.Close()
+			}
+			var at *PathError
+			if tt.want == "" && err != nil || tt.want != "" && (!errors.As(err, &at) || at.Path != tt.want || !errors.Is(err, fs.ErrPermission)) {
+				t.Errorf("the upload ended with %v, want an error about %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestUploadRefusesManifests(t *testing.T) {
 	in := New(openStore(t))
 	file := func(path string) Entry { return Entry{Path: path, Kind: tree.File, Mode: 0o644} }
@@ -220,6 +316,8 @@ func TestUploadRefusesManifests(t *testing.T) {
 		"twice":                 {file("a"), file("a")},
 		"a directory twice":     {{Path: "a", Kind: tree.Dir}, {Path: "a", Kind: tree.Dir}},
 		"below a file":          {file("a"), file("a/b")},
+		"below a socket":        {{Path: "a", Special: true}, file("a/b")},
+		"a socket twice":        {{Path: "a", Special: true}, {Path: "a", Special: true}},
 		"below a link":          {{Path: "a", Kind: tree.Symlink, Target: "b"}, file("a/b")},
 		"a file above entries":  {file("a/b"), file("a")},
 		"a file over a dir":     {{Path: "a", Kind: tree.Dir}, file("a")},

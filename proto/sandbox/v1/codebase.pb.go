@@ -94,6 +94,8 @@ const (
 	TreeEntry_KIND_FILE        TreeEntry_Kind = 1
 	TreeEntry_KIND_DIRECTORY   TreeEntry_Kind = 2
 	TreeEntry_KIND_SYMLINK     TreeEntry_Kind = 3
+	// A socket, device or FIFO, which is counted and left out.
+	TreeEntry_KIND_SPECIAL TreeEntry_Kind = 4
 )
 
 // Enum value maps for TreeEntry_Kind.
@@ -103,12 +105,14 @@ var (
 		1: "KIND_FILE",
 		2: "KIND_DIRECTORY",
 		3: "KIND_SYMLINK",
+		4: "KIND_SPECIAL",
 	}
 	TreeEntry_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
 		"KIND_FILE":        1,
 		"KIND_DIRECTORY":   2,
 		"KIND_SYMLINK":     3,
+		"KIND_SPECIAL":     4,
 	}
 )
 
@@ -1401,6 +1405,15 @@ type TreeEntry struct {
 	// Nanoseconds since the epoch.
 	MtimeNs       int64  `protobuf:"varint,5,opt,name=mtime_ns,json=mtimeNs,proto3" json:"mtime_ns,omitempty"`
 	SymlinkTarget []byte `protobuf:"bytes,6,opt,name=symlink_target,json=symlinkTarget,proto3" json:"symlink_target,omitempty"`
+	// Content of a file named .sandboxignore: what its patterns ignore is not asked
+	// for then.
+	Patterns []byte `protobuf:"bytes,7,opt,name=patterns,proto3" json:"patterns,omitempty"`
+	// A directory that the client may not list: FILE_UNREADABLE, unless it is left out.
+	Unreadable bool `protobuf:"varint,8,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// Files with the same number are hard links of one; 0 is no other's.
+	Link uint64 `protobuf:"varint,9,opt,name=link,proto3" json:"link,omitempty"`
+	// How many hard links that file has, also outside the directory.
+	Links         uint64 `protobuf:"varint,10,opt,name=links,proto3" json:"links,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1475,6 +1488,34 @@ func (x *TreeEntry) GetSymlinkTarget() []byte {
 		return x.SymlinkTarget
 	}
 	return nil
+}
+
+func (x *TreeEntry) GetPatterns() []byte {
+	if x != nil {
+		return x.Patterns
+	}
+	return nil
+}
+
+func (x *TreeEntry) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
+	}
+	return false
+}
+
+func (x *TreeEntry) GetLink() uint64 {
+	if x != nil {
+		return x.Link
+	}
+	return 0
+}
+
+func (x *TreeEntry) GetLinks() uint64 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
 }
 
 type UploadTreeRequest struct {
@@ -1981,7 +2022,8 @@ func (x *UploadTreeRequest_Content) GetEndOfFile() bool {
 
 type UploadTreeResponse_Wanted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Positions in the manifest of the files that belong to the tree.
+	// Positions in the manifest of the files that belong to the tree, and of the
+	// .sandboxignore files that say so.
 	Entries       []uint32 `protobuf:"varint,1,rep,packed,name=entries,proto3" json:"entries,omitempty"`
 	Last          bool     `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2205,19 +2247,27 @@ const file_sandbox_v1_codebase_proto_rawDesc = "" +
 	"\x0eREASON_IGNORED\x10\x02\x12\x12\n" +
 	"\x0eREASON_SPECIAL\x10\x03\x12\x1e\n" +
 	"\x1aREASON_HARD_LINK_TO_HIDDEN\x10\x04\x12\x18\n" +
-	"\x14REASON_NAME_TOO_LONG\x10\x05\"\x8c\x02\n" +
+	"\x14REASON_NAME_TOO_LONG\x10\x05\"\x84\x03\n" +
 	"\tTreeEntry\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\fR\x04path\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.sandbox.v1.TreeEntry.KindR\x04kind\x12\x12\n" +
 	"\x04mode\x18\x03 \x01(\rR\x04mode\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x19\n" +
 	"\bmtime_ns\x18\x05 \x01(\x03R\amtimeNs\x12%\n" +
-	"\x0esymlink_target\x18\x06 \x01(\fR\rsymlinkTarget\"Q\n" +
+	"\x0esymlink_target\x18\x06 \x01(\fR\rsymlinkTarget\x12\x1a\n" +
+	"\bpatterns\x18\a \x01(\fR\bpatterns\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\b \x01(\bR\n" +
+	"unreadable\x12\x12\n" +
+	"\x04link\x18\t \x01(\x04R\x04link\x12\x14\n" +
+	"\x05links\x18\n" +
+	" \x01(\x04R\x05links\"c\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tKIND_FILE\x10\x01\x12\x12\n" +
 	"\x0eKIND_DIRECTORY\x10\x02\x12\x10\n" +
-	"\fKIND_SYMLINK\x10\x03\"\xca\x04\n" +
+	"\fKIND_SYMLINK\x10\x03\x12\x10\n" +
+	"\fKIND_SPECIAL\x10\x04\"\xca\x04\n" +
 	"\x11UploadTreeRequest\x12;\n" +
 	"\x05start\x18\x01 \x01(\v2#.sandbox.v1.UploadTreeRequest.StartH\x00R\x05start\x12D\n" +
 	"\bmanifest\x18\x02 \x01(\v2&.sandbox.v1.UploadTreeRequest.ManifestH\x00R\bmanifest\x12A\n" +

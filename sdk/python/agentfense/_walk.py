@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Iterator, List, Optional, Sequence
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from ._errors import UploadError
 from ._gen import codebase_pb2 as cb
@@ -18,7 +18,8 @@ from ._gen import codebase_pb2 as cb
 IGNORE_FILE = b".sandboxignore"
 _CHUNK = 256 << 10
 _BATCH = 512 << 10
-_SKIPPED_NAMES = 100
+# Bytes of an ignore file that a server takes.
+_PATTERNS = 1 << 20
 
 
 class Changed(Exception):
@@ -35,91 +36,78 @@ class Walk:
 
     root: bytes
     entries: List[cb.TreeEntry] = field(default_factory=list)
-    # Sockets, devices and FIFOs.
-    special: List[bytes] = field(default_factory=list)
-    # What the .sandboxignore files say, as patterns relative to the root.
-    ignore: List[str] = field(default_factory=list)
+    # Numbers of files with several names, by device and inode.
+    links: Dict[Tuple[int, int], int] = field(default_factory=dict)
 
 
 def walk(root: bytes) -> Walk:
-    """Lists the directory; an entry that cannot be listed is an UploadError."""
+    """Lists the directory; an entry that cannot be looked at is an UploadError.
+
+    A directory below it that may not be listed is told as such, for it may be one
+    that is left out.
+    """
     found = Walk(root)
-    pending = [b""]
+    pending = [cb.TreeEntry()]
     while pending:
-        directory = pending.pop()
-        below = _list(found, directory)
+        below = _list(found, pending.pop())
         pending.extend(reversed(below))
     return found
 
 
-def _list(found: Walk, directory: bytes) -> List[bytes]:
-    prefix = directory + b"/" if directory else b""
-    full = os.path.join(found.root, directory) if directory else found.root
+def _list(found: Walk, directory: cb.TreeEntry) -> List[cb.TreeEntry]:
+    prefix = directory.path + b"/" if directory.path else b""
+    full = os.path.join(found.root, directory.path) if prefix else found.root
     below = []
     try:
-        names = sorted(os.listdir(full))
-        if IGNORE_FILE in names:
-            found.ignore.extend(_ignore_patterns(os.path.join(full, IGNORE_FILE), directory))
-        for name in names:
+        for name in sorted(os.listdir(full)):
             path = prefix + name
-            entry = _entry(os.path.join(full, name), path)
-            if entry is None:
-                found.special.append(path)
-                continue
+            entry = _entry(found, path)
             found.entries.append(entry)
             if entry.kind == cb.TreeEntry.KIND_DIRECTORY:
-                below.append(path)
+                below.append(entry)
+    except PermissionError as e:
+        if not directory.path:
+            raise unreadable(e, directory.path) from None
+        directory.unreadable = True
     except OSError as e:
-        raise unreadable(e, directory) from None
+        raise unreadable(e, directory.path) from None
     return below
 
 
-def _entry(full: bytes, path: bytes) -> Optional[cb.TreeEntry]:
+def _entry(found: Walk, path: bytes) -> cb.TreeEntry:
+    full = os.path.join(found.root, path)
     st = os.lstat(full)
     entry = cb.TreeEntry(path=path, mode=stat.S_IMODE(st.st_mode) & 0o777, mtime_ns=st.st_mtime_ns)
     if stat.S_ISREG(st.st_mode):
         entry.kind = cb.TreeEntry.KIND_FILE
         entry.size = st.st_size
+        if os.path.basename(path) == IGNORE_FILE and st.st_size <= _PATTERNS:
+            entry.patterns = _patterns(found.root, entry)
+        if st.st_nlink > 1:
+            entry.links = st.st_nlink
+            entry.link = found.links.setdefault((st.st_dev, st.st_ino), len(found.links) + 1)
     elif stat.S_ISDIR(st.st_mode):
         entry.kind = cb.TreeEntry.KIND_DIRECTORY
     elif stat.S_ISLNK(st.st_mode):
         entry.kind = cb.TreeEntry.KIND_SYMLINK
         entry.symlink_target = os.readlink(full)
     else:
-        return None
+        entry.kind = cb.TreeEntry.KIND_SPECIAL
     return entry
+
+
+def _patterns(root: bytes, entry: cb.TreeEntry) -> bytes:
+    """The content of an ignore file; one that may not be read counts if it is asked for."""
+    try:
+        return b"".join(read(root, entry))
+    except UploadError:
+        return b""
 
 
 def unreadable(error: OSError, path: bytes) -> UploadError:
     name = error.filename if error.filename is not None else path
     shown = os.fsdecode(name) if isinstance(name, (str, bytes)) else os.fsdecode(path)
     return UploadError(f"cannot read {shown}: {error.strerror}", file_path=shown)
-
-
-def _ignore_patterns(file: bytes, directory: bytes) -> Iterator[str]:
-    if not stat.S_ISREG(os.lstat(file).st_mode):
-        return
-    with open(file, encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            pattern = anchored(line.rstrip("\n"), os.fsdecode(directory))
-            if pattern:
-                yield pattern
-
-
-def anchored(line: str, directory: str) -> str:
-    """One line of an ignore file in ``directory``, as one of a file in the root."""
-    if not line.strip() or line.startswith("#"):
-        return ""
-    if not directory:
-        return line
-    negated = line.startswith("!")
-    pattern = line[1:] if negated else line
-    parent = "".join("\\" + c if c in "\\*?[]!# " else c for c in directory)
-    if "/" in pattern.rstrip().rstrip("/"):
-        pattern = f"/{parent}/{pattern.lstrip('/')}"
-    else:
-        pattern = f"/{parent}/**/{pattern}"
-    return "!" + pattern if negated else pattern
 
 
 def manifest(entries: Sequence[cb.TreeEntry]) -> Iterator[cb.UploadTreeRequest]:
@@ -192,13 +180,3 @@ def contents(root: bytes, entry: cb.TreeEntry, expected: bytes) -> Iterator[cb.U
 
 def digests(batch: Sequence[bytes], last: bool) -> cb.UploadTreeRequest:
     return cb.UploadTreeRequest(digests=cb.UploadTreeRequest.Digests(sha256=batch, last=last))
-
-
-def add_special(result: cb.IngestResult, special: Sequence[bytes]) -> None:
-    """Notes in the result what the walk left out before the server saw it."""
-    if special:
-        result.skipped.add(
-            reason=cb.SkippedEntries.REASON_SPECIAL,
-            count=len(special),
-            paths=special[:_SKIPPED_NAMES],
-        )

@@ -1,6 +1,8 @@
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -14,12 +16,20 @@ def test_a_directory_is_listed_with_all_that_it_has(project):
     os.mkfifo(project / "pipe")
     found = _walk.walk(os.fsencode(project))
     listed = {e.path: e for e in found.entries}
-    assert sorted(listed) == [b".env", b"empty", b"link", b"main.py", b"src", b"src/run.sh"]
+    assert sorted(listed) == [
+        b".env",
+        b"empty",
+        b"link",
+        b"main.py",
+        b"pipe",
+        b"src",
+        b"src/run.sh",
+    ]
     assert listed[b"src/run.sh"].mode == 0o755
     assert listed[b"link"].symlink_target == b"main.py"
     assert listed[b"empty"].kind == ENTRY.KIND_DIRECTORY
     assert listed[b"main.py"].size == 12
-    assert found.special == [b"pipe"]
+    assert listed[b"pipe"].kind == ENTRY.KIND_SPECIAL
 
 
 def test_names_are_bytes(tmp_path):
@@ -39,29 +49,40 @@ def test_parents_come_before_children(tmp_path):
         assert not parent or paths.index(parent) < paths.index(path)
 
 
-@pytest.mark.parametrize(
-    "line, directory, expected",
-    [
-        ("*.log", "", "*.log"),
-        ("*.log", "a/b", "/a/b/**/*.log"),
-        ("/x", "a", "/a/x"),
-        ("x/y", "a", "/a/x/y"),
-        ("build/", "a", "/a/**/build/"),
-        ("!keep.log", "a", "!/a/**/keep.log"),
-        ("# text", "a", ""),
-        ("   ", "a", ""),
-        ("x", "we*rd [1]", "/we\\*rd\\ \\[1\\]/**/x"),
-    ],
-)
-def test_ignore_lines_are_rewritten_for_the_root(line, directory, expected):
-    assert _walk.anchored(line, directory) == expected
+def test_ignore_files_come_with_their_content(project):
+    content = b"\xef\xbb\xbf# top\r\n*.log\r\n\xff"
+    (project / ".sandboxignore").write_bytes(content)
+    (project / "src" / ".sandboxignore").symlink_to("../.sandboxignore")
+    (project / "empty" / ".sandboxignore").write_bytes(b"x" * ((1 << 20) + 1))
+    listed = {e.path: e for e in _walk.walk(os.fsencode(project)).entries}
+    assert listed[b".sandboxignore"].patterns == content
+    assert not listed[b"src/.sandboxignore"].patterns
+    assert not listed[b"empty/.sandboxignore"].patterns
+    assert not listed[b"main.py"].patterns
 
 
-def test_ignore_files_are_collected_root_first(project):
-    (project / ".sandboxignore").write_text("# top\n*.log\n")
-    (project / "src" / ".sandboxignore").write_text("!keep.log")
-    found = _walk.walk(os.fsencode(project))
-    assert found.ignore == ["*.log", "!/src/**/keep.log"]
+LOCKED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from agentfense import _walk
+if os.geteuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+print({e.path: e.unreadable for e in _walk.walk(b".").entries})
+"""
+
+
+def test_a_directory_that_may_not_be_listed_is_told(tmp_path):
+    for name in ("locked", "names", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").touch()
+    tmp_path.chmod(0o755)
+    (tmp_path / "locked").chmod(0o300)
+    (tmp_path / "names").chmod(0o444)
+    sdk = os.path.dirname(os.path.dirname(_walk.__file__))
+    done = subprocess.run(
+        [sys.executable, "-c", LOCKED, sdk], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert eval(done.stdout) == {b"locked": True, b"names": True, b"open": False, b"open/x": False}
 
 
 def test_a_manifest_is_sent_in_messages_of_bounded_size():
@@ -116,7 +137,8 @@ def test_a_socket_is_special(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as s:
         s.bind("sock")
-        assert _walk.walk(os.fsencode(tmp_path)).special == [b"sock"]
+        (entry,) = _walk.walk(os.fsencode(tmp_path)).entries
+    assert (entry.path, entry.kind) == (b"sock", ENTRY.KIND_SPECIAL)
 
 
 def test_what_cannot_be_listed_is_named(tmp_path):

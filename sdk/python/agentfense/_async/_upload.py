@@ -136,7 +136,6 @@ class _Upload:
             raise self._failure
         if reducer.result is None:
             raise UploadError("the server ended the upload without a result")
-        _walk.add_special(reducer.result, self._walk.special)
         return ingested(reducer.result)
 
     async def _requests(self) -> AsyncIterator[cb.UploadTreeRequest]:
@@ -151,11 +150,7 @@ class _Upload:
 
     async def _steps(self) -> AsyncIterator[cb.UploadTreeRequest]:
         walk = self._walk
-        options = cb.IngestOptions()
-        options.CopyFrom(self._options)
-        # The server sees no .sandboxignore before it has asked for contents.
-        options.ignore_patterns[:] = [*walk.ignore, *self._options.ignore_patterns]
-        start = cb.UploadTreeRequest.Start(codebase_id=self._codebase_id, options=options)
+        start = cb.UploadTreeRequest.Start(codebase_id=self._codebase_id, options=self._options)
         yield cb.UploadTreeRequest(start=start)
         for message in _walk.manifest(walk.entries):
             yield message

@@ -202,26 +202,35 @@ class SkippedEntries(_message.Message):
     def __init__(self, reason: _Optional[_Union[SkippedEntries.Reason, str]] = ..., count: _Optional[int] = ..., paths: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class TreeEntry(_message.Message):
-    __slots__ = ["kind", "mode", "mtime_ns", "path", "size", "symlink_target"]
+    __slots__ = ["kind", "link", "links", "mode", "mtime_ns", "path", "patterns", "size", "symlink_target", "unreadable"]
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     KIND_DIRECTORY: TreeEntry.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
     KIND_FILE: TreeEntry.Kind
+    KIND_SPECIAL: TreeEntry.Kind
     KIND_SYMLINK: TreeEntry.Kind
     KIND_UNSPECIFIED: TreeEntry.Kind
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     MTIME_NS_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
+    PATTERNS_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     SYMLINK_TARGET_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     kind: TreeEntry.Kind
+    link: int
+    links: int
     mode: int
     mtime_ns: int
     path: bytes
+    patterns: bytes
     size: int
     symlink_target: bytes
-    def __init__(self, path: _Optional[bytes] = ..., kind: _Optional[_Union[TreeEntry.Kind, str]] = ..., mode: _Optional[int] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., symlink_target: _Optional[bytes] = ...) -> None: ...
+    unreadable: bool
+    def __init__(self, path: _Optional[bytes] = ..., kind: _Optional[_Union[TreeEntry.Kind, str]] = ..., mode: _Optional[int] = ..., size: _Optional[int] = ..., mtime_ns: _Optional[int] = ..., symlink_target: _Optional[bytes] = ..., patterns: _Optional[bytes] = ..., unreadable: bool = ..., link: _Optional[int] = ..., links: _Optional[int] = ...) -> None: ...
 
 class UploadChunk(_message.Message):
     __slots__ = ["data", "metadata"]

@@ -137,7 +137,6 @@ class _Upload:
             raise self._failure
         if reducer.result is None:
             raise UploadError("the server ended the upload without a result")
-        _walk.add_special(reducer.result, self._walk.special)
         return ingested(reducer.result)
 
     def _requests(self) -> Iterator[cb.UploadTreeRequest]:
@@ -152,11 +151,7 @@ class _Upload:
 
     def _steps(self) -> Iterator[cb.UploadTreeRequest]:
         walk = self._walk
-        options = cb.IngestOptions()
-        options.CopyFrom(self._options)
-        # The server sees no .sandboxignore before it has asked for contents.
-        options.ignore_patterns[:] = [*walk.ignore, *self._options.ignore_patterns]
-        start = cb.UploadTreeRequest.Start(codebase_id=self._codebase_id, options=options)
+        start = cb.UploadTreeRequest.Start(codebase_id=self._codebase_id, options=self._options)
         yield cb.UploadTreeRequest(start=start)
         for message in _walk.manifest(walk.entries):
             yield message
