@@ -35,17 +35,14 @@ func (t *tree) interrupt(m *Interrupt) bool {
 // killSince ends what descends from this process and is newer than m says, as
 // long as the command runs: then all that is here is of its tree.
 func (t *tree) killSince(command int, m *Interrupt) {
-	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); {
+	hunt(func() []int {
 		children := family()
 		victims := newer(os.Getpid(), command, children, t.spared(), m)
-		if len(victims) == 0 || t.command(m.ID) == 0 {
-			return
+		if t.command(m.ID) == 0 {
+			return nil
 		}
-		for _, pid := range victims {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by now
-		}
-		time.Sleep(killPause)
-	}
+		return victims
+	})
 }
 
 // newer returns what descends from root, without the command and spared

@@ -16,23 +16,32 @@ const (
 	killPause    = 2 * time.Millisecond
 )
 
+// hunt kills what victims returns until that is nothing.
+func hunt(victims func() []int) {
+	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); time.Sleep(killPause) {
+		found := victims()
+		if len(found) == 0 {
+			return
+		}
+		for _, pid := range found {
+			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by now
+		}
+	}
+}
+
 // killDescendants ends all that descends from this process, but for spared
 // children and what descends from them. It gives up when what is here is no
 // longer what was to be killed.
 func killDescendants(spared func() map[int]bool, still func() bool) {
-	self := os.Getpid()
-	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); {
+	hunt(func() []int {
 		children := family()
 		// Asked after the look, so that no child in it was spared too late.
-		victims := descendants(self, children, spared())
-		if len(victims) == 0 || !still() {
-			return
+		victims := descendants(os.Getpid(), children, spared())
+		if !still() {
+			return nil
 		}
-		for _, pid := range victims {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended by now
-		}
-		time.Sleep(killPause)
-	}
+		return victims
+	})
 }
 
 // process is one living process.

@@ -11,7 +11,7 @@ type Kind byte
 // The messages, in the direction that each one travels.
 const (
 	KindSetup       Kind = iota + 1 // daemon to stage one
-	KindReady                       // stage two to daemon: commands are welcome; files: ptmx
+	KindReady                       // stage two to daemon: commands are welcome; files: ptmx. Runner to PID 1: a command begins
 	KindFailed                      // either stage to daemon: the sandbox cannot start
 	KindExec                        // daemon to worker; files: stdin, stdout, stderr
 	KindStarted                     // worker to daemon, the answer to exec
@@ -69,7 +69,8 @@ type Setup struct {
 }
 
 // Ready says that the worker serves. Nothing of the sandbox's own has run yet,
-// so what comes with it is the worker's: the sandbox's ptmx, by O_PATH.
+// so what comes with it is the worker's: the sandbox's ptmx, by O_PATH. A runner
+// says it before it starts a command, and not to the daemon.
 type Ready struct{}
 
 // Failed says that the sandbox cannot start, and why.

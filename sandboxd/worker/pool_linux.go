@@ -16,6 +16,8 @@ const runnerIdle = 2 * time.Second
 type pool struct {
 	up    *Conn
 	adopt func(start func() (int, error)) error
+	// orphaned ends what a runner that is gone has left since.
+	orphaned func(since time.Duration)
 
 	mu      sync.Mutex
 	runners map[int]*runner // by pid
@@ -26,9 +28,12 @@ type pool struct {
 type runner struct {
 	conn     *Conn
 	pid      int
-	id       uint32 // of its command; 0: none
-	answered bool   // the command was answered by Started
-	retired  bool   // its socket is closed, or will not be used again
+	id       uint32        // of its command; 0: none
+	since    time.Duration // of CLOCK_BOOTTIME: when it got that
+	ready    bool          // the command may have begun
+	answered bool          // the command was answered by Started
+	gone     chan struct{} // closed when it has been reaped
+	retired  bool          // its socket is closed, or will not be used again
 	timer    *time.Timer
 }
 
@@ -67,7 +72,7 @@ func (p *pool) take(id uint32) *runner {
 		p.idle = p.idle[:len(p.idle)-1]
 		r.timer.Stop()
 		if !r.retired {
-			r.id, r.answered = id, false
+			r.id, r.since, r.ready, r.answered = id, bootTime(), false, false
 			return r
 		}
 	}
@@ -85,7 +90,7 @@ func (p *pool) spawn(id uint32) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{conn: conn, id: id}
+	r := &runner{conn: conn, id: id, since: bootTime(), gone: make(chan struct{})}
 	err = p.adopt(func() (int, error) {
 		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(BinaryFD), []string{NameRunner}, &syscall.ProcAttr{
 			Env:   serverEnv,
@@ -115,16 +120,28 @@ func (p *pool) relay(r *runner) {
 	r.conn.Close()
 	p.mu.Lock()
 	r.retired = true
-	id, answered := r.id, r.answered
+	id := r.id
 	r.id = 0
 	p.mu.Unlock()
 	switch { // the sandbox killed its own runner, or left it no room to start
 	case id == 0:
-	case answered:
-		_ = p.up.Send(&Exited{ID: id, Status: uint32(unix.SIGKILL)})
+	case r.ready:
+		p.killed(r, id)
 	default:
 		_ = p.up.Send(&Started{ID: id, Op: "exec", Path: "runner", Errno: uint32(unix.EAGAIN)})
 	}
+}
+
+// killed ends the command of a runner that is gone, and says so. One that may
+// have begun must not begin again.
+func (p *pool) killed(r *runner, id uint32) {
+	_ = unix.Kill(r.pid, unix.SIGKILL) // it may have closed its socket only
+	<-r.gone
+	p.orphaned(r.since)
+	if !r.answered {
+		_ = p.up.Send(&Started{ID: id, PID: uint32(r.pid)}) // the command's own is not known
+	}
+	_ = p.up.Send(&Exited{ID: id, Status: uint32(unix.SIGKILL), Duration: int64(bootTime() - r.since)})
 }
 
 // pass passes one answer on; false means that r is of no more use. A runner
@@ -142,6 +159,11 @@ func (p *pool) pass(r *runner) bool {
 	}
 	free := false
 	switch m := m.(type) {
+	case *Ready:
+		p.mu.Lock()
+		r.ready = true
+		p.mu.Unlock()
+		return true
 	case *Started:
 		free = m.Errno != 0
 		p.mu.Lock()
@@ -225,5 +247,14 @@ func (p *pool) pids() map[int]bool {
 func (p *pool) ended(pid int, _ unix.WaitStatus) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.runners, pid)
+	if r := p.runners[pid]; r != nil {
+		close(r.gone)
+		delete(p.runners, pid)
+	}
+}
+
+func bootTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // every kernel has it
+	return time.Duration(ts.Nano())
 }

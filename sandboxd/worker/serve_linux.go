@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	goruntime "runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,7 +43,7 @@ func serveInit(up *Conn) error {
 	s := &initServer{up: up, slots: make(chan struct{}, fileCalls)}
 	s.pool = newPool(up)
 	s.tree = newTree(up, s.pool.ended, func() {})
-	s.pool.adopt = s.tree.adopt
+	s.pool.adopt, s.pool.orphaned = s.tree.adopt, s.killOrphans
 	s.tree.spared = s.spared
 	errs := make(chan error, 2)
 	go func() { errs <- s.tree.reap() }()
@@ -168,6 +169,17 @@ func (s *initServer) spared() map[int]bool {
 	return s.pool.pids()
 }
 
+// killOrphans ends what has come to PID 1 from a runner that is gone. It cannot
+// be told from what the command of PID 1 has left since the runner's began.
+func (s *initServer) killOrphans(since time.Duration) {
+	hunt(func() []int {
+		children := family()
+		spared := s.spared()
+		spared[s.tree.running()] = true
+		return newer(os.Getpid(), 0, children, spared, &Interrupt{Since: int64(since)})
+	})
+}
+
 // do runs a call beside the loop once there is a slot, since a file may be slow.
 // How many wait is for the daemon to bound.
 func (s *initServer) do(call func() error) {
@@ -213,7 +225,9 @@ func runnerReceive(up *Conn, t *tree) error {
 		}
 		switch m := m.(type) {
 		case *Exec:
-			_, err = t.start(m, files)
+			if err = up.Send(&Ready{}); err == nil {
+				_, err = t.start(m, files)
+			}
 		case *Signal:
 			if pid := t.command(m.ID); pid != 0 {
 				_ = unix.Kill(-pid, unix.Signal(m.Number))

@@ -88,6 +88,13 @@ func (t *tree) command(id uint32) int {
 	return t.pid
 }
 
+// running returns the pid of the command, or 0 if none runs.
+func (t *tree) running() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pid
+}
+
 // reap waits for children for ever.
 func (t *tree) reap() error {
 	for {

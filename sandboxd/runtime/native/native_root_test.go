@@ -330,6 +330,15 @@ func TestKilledRunnerEndsItsCommandOnly(t *testing.T) {
 	if s.Signal != syscall.SIGKILL || s.TimedOut {
 		t.Errorf("status of the runner's command = %+v, want SIGKILL", s)
 	}
+	for range 20 { // nor these, some of them
+		_, s := run(t, i, "echo >>/tmp/ran; setsid sleep 600 & kill -9 $PPID; exec sleep 600", 10*time.Second)
+		if s.Signal != syscall.SIGKILL || s.TimedOut {
+			t.Errorf("status of a command that killed its runner = %+v, want SIGKILL", s)
+		}
+	}
+	if out, _ := run(t, i, "wc -l </tmp/ran; pgrep -c sleep", 10*time.Second); out != "20\n1\n" {
+		t.Errorf("20 commands ran, and left with another, %q times and processes", out)
+	}
 	for range 3 { // some of them before the runner can say that they run
 		if out, _ := run(t, i, "kill -STOP $PPID; sleep 60", time.Second); out != "" {
 			t.Errorf("command that stopped its runner said %q", out)
