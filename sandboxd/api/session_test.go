@@ -262,9 +262,10 @@ func TestSessionOfAClientThatDoesNotReadIsDestroyed(t *testing.T) {
 			return err == nil
 		})
 		ctx, cancel := context.WithTimeout(ctxOf(t), 10*time.Second)
-		defer cancel()
-		if _, err := f.DestroySession(ctx, &sandboxv1.DestroySessionRequest{SessionId: id}); err != nil {
-			t.Fatalf("%s: %v", name, err)
+		_, destroyed := f.DestroySession(ctx, &sandboxv1.DestroySessionRequest{SessionId: id})
+		cancel()
+		if destroyed != nil {
+			t.Fatalf("%s: %v", name, destroyed)
 		}
 		for err == nil {
 			_, err = stream.Recv()
