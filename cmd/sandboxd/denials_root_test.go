@@ -50,6 +50,7 @@ func TestResultsListWhatWasRefused(t *testing.T) {
 		"in the background as well":  {safe, "sh -c 'sleep 0.05; cat .env' & wait", []string{"open /.env by **/.env*: a rule /.env=read@101 allows it"}},
 		"writing where one may":      {safe, "echo x > /output/x && rm /output/x", nil},
 		"reading below view":         {view, "cat a.txt", []string{"open /a.txt by **/*: preset read-only allows to read it"}},
+		"writing below view":         {view, "rm -f a.txt", []string{"remove /a.txt by **/*: preset development allows to change it"}},
 		"the rest of the file tree":  {safe, "cat /etc/shadow; echo x > /usr/x; cat /root/.env", nil},
 		"what another sandbox tries": {view, "true", nil},
 	} {

@@ -46,8 +46,8 @@ func (t target) about() about { return about{sandbox: t.run.Sandbox().Info().ID}
 // fail turns what the sandbox's kernel said into what the client is told: a
 // refusal names the rule that decided.
 func (t target) fail(err error) error {
-	f := t.failure(err)
-	return f.with(keyPath, rooted(t.path)).with(keyOperation, t.op).with(keySandbox, t.about().sandbox)
+	f, info := t.failure(err), t.run.Sandbox().Info()
+	return f.with(keyPath, rooted(t.path)).with(keyOperation, t.op).with(keySandbox, info.ID).with(keyCodebase, info.CodebaseID)
 }
 
 func (t target) failure(err error) *failure {

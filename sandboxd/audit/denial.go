@@ -5,6 +5,7 @@ import (
 	"math"
 	"path"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -67,10 +68,17 @@ func operation(e ebpf.Event) string {
 	return "write"
 }
 
-// hint says what allows the operation that was refused.
+// hint says what allows the operation that was refused: below the default preset
+// another one, else a rule.
 func hint(rules []policy.Rule, d policy.Denial, e ebpf.Event) string {
-	if v := d.Verdict; v.Rule != policy.NoRule && rules[v.Rule].Preset == policy.DefaultPreset && !changing(e) {
-		return "preset read-only allows to read it"
+	if v := d.Verdict; v.Rule != policy.NoRule && rules[v.Rule].Preset == policy.DefaultPreset {
+		level, what := policy.Read, "read"
+		if changing(e) {
+			level, what = policy.Write, "change"
+		}
+		if name := presetThatGives(level, d.Path); name != "" {
+			return "preset " + name + " allows to " + what + " it"
+		}
 	}
 	r := allowing(rules, d, e)
 	said := fmt.Sprintf("a rule %s=%s@%d allows it", r.Pattern, r.Level, r.Priority)
@@ -78,6 +86,33 @@ func hint(rules []policy.Rule, d policy.Denial, e ebpf.Event) string {
 		said += fmt.Sprintf(" if the file exists, %s=%s@%d also if not", wide.Pattern, wide.Level, wide.Priority)
 	}
 	return said
+}
+
+// presets are those beside the default, what allows less first.
+var presets = sync.OnceValue(func() (all []named) {
+	for _, name := range []string{"read-only", "agent-safe", "development", "full-access"} {
+		if rules, err := policy.Preset(name); err == nil {
+			if compiled, err := policy.Compile(rules); err == nil {
+				all = append(all, named{name, compiled})
+			}
+		}
+	}
+	return all
+})
+
+type named struct {
+	name   string
+	policy *policy.Policy
+}
+
+// presetThatGives returns the first preset in which a path has a level; "" is none.
+func presetThatGives(level policy.Level, name string) string {
+	for _, p := range presets() {
+		if p.policy.Decide(name).Level >= level {
+			return p.name
+		}
+	}
+	return ""
 }
 
 // allowing returns a rule that outranks the one that decided, and allows no more

@@ -60,6 +60,19 @@ func TestJudge(t *testing.T) {
 			"view-only", inSrc(ebpf.Open, "a", unix.EACCES, 0),
 			"open", "/src/a", "preset read-only allows to read it",
 		},
+		"view: writing": {
+			"view-only", inSrc(ebpf.Open, "a", unix.EROFS, create),
+			"create", "/src/a", "preset development allows to change it",
+		},
+		"view: writing where agents may": {
+			"view-only",
+			ebpf.Event{Op: ebpf.Create, Path: "/workspace/output/a", Errno: unix.EROFS},
+			"create", "/output/a", "preset agent-safe allows to change it",
+		},
+		"view: removing a secret": {
+			"view-only", inSrc(ebpf.Remove, ".env", unix.EROFS, 0),
+			"remove", "/src/.env", "preset full-access allows to change it",
+		},
 		"view: executing": {
 			"view-only",
 			ebpf.Event{Op: ebpf.Execute, Base: "/workspace", Path: "run.sh", Errno: unix.EACCES},

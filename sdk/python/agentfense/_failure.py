@@ -221,6 +221,8 @@ def _upload(f: Failure) -> errors.SandboxError:
 
 
 def _codebase(f: Failure) -> errors.SandboxError:
+    if f.about.operation == "upload":
+        return _upload(f)
     return errors.CodebaseError(
         f.message, f.details, f.code, codebase_id=f.get("codebase_id", f.about.codebase_id)
     )

@@ -1,8 +1,10 @@
 """What a real daemon says that the policy refused."""
 
+import re
+
 import pytest
 
-from agentfense import PermissionDeniedError, Sandbox
+from agentfense import PermissionDeniedError, PermissionRule, Sandbox
 
 pytestmark = pytest.mark.e2e
 
@@ -27,6 +29,18 @@ def test_under_view_only_the_hint_names_the_preset(endpoint, project):
         (denial,) = sandbox.run("cat main.py").denials
         assert (denial.operation, denial.path) == ("open", "/main.py")
         assert "preset read-only" in denial.hint
+        (denial,) = sandbox.run("echo x >> main.py").denials
+        assert (denial.operation, denial.path) == ("create", "/main.py")
+        assert "preset development" in denial.hint
+
+
+def test_what_the_hint_says_allows_it(endpoint, project):
+    with Sandbox.from_local(project, preset="agent-safe") as sandbox:
+        (denial,) = sandbox.run("cat .env").denials
+    pattern, level, priority = re.match(r"a rule (.*)=(.*)@(.*) allows it", denial.hint).groups()
+    rule = PermissionRule(pattern, level, priority=int(priority))
+    with Sandbox.from_local(project, preset="agent-safe", permissions=[rule]) as sandbox:
+        assert sandbox.run("cat .env").stdout == "KEY=secret\n"
 
 
 def test_what_was_refused_is_streamed_too(endpoint, project):

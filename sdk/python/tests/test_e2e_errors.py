@@ -95,7 +95,9 @@ def test_file_not_found(sandbox):
     for path in ("gone", ".env"):
         with pytest.raises(agentfense.FileNotFoundError) as e:
             sandbox.read_file(path)
-        assert told(e.value, "FILE_NOT_FOUND").file_path.lstrip("/") == path
+        error = told(e.value, "FILE_NOT_FOUND")
+        assert (error.file_path, error.filename) == (f"/{path}", f"/{path}")
+        assert error.codebase_id == sandbox.codebase_id
     with SandboxClient() as client, pytest.raises(agentfense.FileNotFoundError) as e:
         client.download_file(sandbox.codebase_id, "gone")
     assert e.value.codebase_id == sandbox.codebase_id
@@ -138,11 +140,25 @@ def test_invalid_configuration(sandbox):
     told(e.value, "INVALID_PATH")
 
 
+def test_codebase(api, sandbox):
+    for call in (lambda: sandbox.read_file("src"), lambda: sandbox.list_files("main.py")):
+        with pytest.raises(agentfense.CodebaseError) as e:
+            call()
+        assert e.value.codebase_id == sandbox.codebase_id and e.value.reason
+    with api.client() as client, pytest.raises(agentfense.CodebaseError) as e:
+        client.download_file(sandbox.codebase_id, "src")
+    assert told(e.value, "NOT_A_FILE").codebase_id == sandbox.codebase_id
+
+
 def test_upload(api, sandbox):
     with api.client() as client, pytest.raises(agentfense.UploadError) as e:
         client.upload_file(sandbox.codebase_id, "../x", b"")
     error = told(e.value, "INVALID_PATH")
     assert (error.file_path, error.codebase_id) == ("../x", sandbox.codebase_id)
+    with api.client() as client, pytest.raises(agentfense.UploadError) as e:
+        client.upload_file(sandbox.codebase_id, "src", b"x")
+    error = told(e.value, "NOT_A_FILE")
+    assert (error.file_path, error.codebase_id) == ("src", sandbox.codebase_id)
 
 
 def test_a_conflict_names_the_paths(api, endpoint, project):
