@@ -212,7 +212,10 @@ func TestContentThatNeverEndsChangesNothing(t *testing.T) {
 	_, err := b.readFile(sb, "new")
 	wantError(t, err, codes.NotFound, "FILE_NOT_FOUND")
 	_, err = send(ctxOf(t), "a", 9).CloseAndRecv()
-	wantError(t, err, codes.ResourceExhausted, "DISK_FULL")
+	full := wantError(t, err, codes.ResourceExhausted, "DISK_FULL").GetMetadata()
+	if full["limit"] == "" || full["path"] != "/a" || !strings.Contains(err.Error(), "disk_bytes") {
+		t.Errorf("a sandbox at its own limit says %v with %v", err, full)
+	}
 	if got, err := b.readFile(sb, "a"); got != "whole" {
 		t.Errorf("after one that is too large the file is %.20q, %v", got, err)
 	}

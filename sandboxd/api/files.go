@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
@@ -54,7 +55,7 @@ func (t target) failure(err error) *failure {
 	p := rooted(t.path)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return fail(codes.NotFound, ReasonFileNotFound, "%s does not exist", p)
+		return fail(codes.NotFound, ReasonFileNotFound, "/workspace%s does not exist", p)
 	case errors.Is(err, unix.ENOTDIR):
 		return fail(codes.FailedPrecondition, ReasonNotADirectory, "%s: not a directory", p)
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
@@ -62,7 +63,9 @@ func (t target) failure(err error) *failure {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM), errors.Is(err, unix.EROFS):
 		return t.denied()
 	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
-		return fail(codes.FailedPrecondition, ReasonDirectoryNotEmpty, "%s is a directory that is not empty", p)
+		return fail(codes.FailedPrecondition, ReasonDirectoryNotEmpty, "%s is a directory that is not empty; remove it recursively", p)
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return t.full()
 	case errors.Is(err, runtime.ErrListing):
 		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%s: %v", p, err).with(keyResource, "listing")
 	case errors.Is(err, unix.EXDEV):
@@ -75,6 +78,17 @@ func (t target) failure(err error) *failure {
 		return fail(codes.InvalidArgument, ReasonInvalidPath, "%s is refused: %v", p, err)
 	}
 	return translate(err, t.about())
+}
+
+// full is a file system without room: that of the sandbox's delta has the size of
+// its limit, and lies on the daemon's.
+func (t target) full() *failure {
+	f := fail(codes.ResourceExhausted, ReasonDiskFull, "no room for %s on the daemon's disk", rooted(t.path))
+	if i := t.run.Sandbox().Info(); i.Bounded {
+		f.message = fmt.Sprintf("no room for %s: the sandbox's changes may take %d bytes (disk_bytes), or the daemon's disk is full", rooted(t.path), i.Limits.Disk)
+		f = f.with(keyLimit, strconv.FormatInt(i.Limits.Disk, 10))
+	}
+	return f.with(keyResource, "disk")
 }
 
 func (t target) denied() *failure {

@@ -98,6 +98,9 @@ func TestFilesOfASandbox(t *testing.T) {
 		t.Errorf("list is %v, %v", list, err)
 	}
 	_, err = f.read(sb, "nope")
+	if !strings.Contains(err.Error(), "/workspace/nope does not exist") {
+		t.Errorf("the error does not say where the file is not: %v", err)
+	}
 	if meta := wantError(t, err, codes.NotFound, ReasonFileNotFound); meta["path"] != "/nope" || meta["operation"] != "read" || meta["sandbox_id"] != sb {
 		t.Errorf("metadata is %v", meta)
 	}

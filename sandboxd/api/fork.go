@@ -41,7 +41,7 @@ func (s *Server) Discard(ctx context.Context, req *sandboxv1.DiscardRequest) (*s
 	dropped, err := sb.Discard(ctx, paths)
 	if state, ok := errors.AsType[*sandbox.StateError](err); ok && state.Status == sandbox.Running {
 		f := ofState(state)
-		f.message += "; stop it first, since changes cannot be taken away from under programs that run"
+		f.message += "; stop it first, or let the call restart it, since changes cannot be taken away from under programs that run"
 		return nil, f
 	}
 	if err != nil {

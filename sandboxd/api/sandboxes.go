@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -83,7 +84,7 @@ func (s *Server) params(ctx context.Context, req *sandboxv1.CreateSandboxRequest
 	switch req.GetRuntime() {
 	case sandboxv1.RuntimeType_RUNTIME_TYPE_UNSPECIFIED, sandboxv1.RuntimeType_RUNTIME_TYPE_BWRAP:
 	default:
-		return p, fail(codes.FailedPrecondition, ReasonRuntimeMissing, "runtime %v is not available here", req.GetRuntime()).
+		return p, fail(codes.FailedPrecondition, ReasonRuntimeMissing, "this daemon has no runtime %s", strings.ToLower(strings.TrimPrefix(req.GetRuntime().String(), "RUNTIME_TYPE_"))).
 			with(keyRuntime, req.GetRuntime().String())
 	}
 	p = sandbox.Params{
