@@ -9,7 +9,7 @@ import os
 import shlex
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 # The enums belong to these types: modules import both from here.
 from ._enums import (
@@ -36,49 +36,22 @@ from ._enums import (
 from ._enums import (
     SkipReason as SkipReason,
 )
-from ._errors import CommandExecutionError, InvalidConfigurationError, PermissionDeniedError
-
-
-@dataclass(frozen=True)
-class PermissionRule:
-    """A pattern and the level that it gives."""
-
-    pattern: str
-    permission: Permission = Permission.READ
-    type: PatternType = PatternType.GLOB
-    # The higher one wins; then file, directory, glob; then the more specific
-    # pattern; then the later rule.
-    priority: int = 0
-    # The preset that the rule came from; empty for a rule of one's own. It is
-    # named in reports and decides nothing.
-    preset: str = field(default="", compare=False)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.pattern, str) or not self.pattern:
-            raise InvalidConfigurationError(f"pattern {self.pattern!r} is not a non-empty string")
-        if not isinstance(self.priority, int) or not -(2**31) <= self.priority < 2**31:
-            raise InvalidConfigurationError(f"priority {self.priority!r} is not a 32-bit integer")
-        object.__setattr__(self, "permission", Permission.of(self.permission))
-        object.__setattr__(self, "type", PatternType.of(self.type))
-
-    @classmethod
-    def of(cls, rule: "RuleLike") -> "PermissionRule":
-        """The rule itself, or the one that a dict with its fields describes."""
-        if isinstance(rule, PermissionRule):
-            return rule
-        if not isinstance(rule, Mapping):
-            raise InvalidConfigurationError(
-                f"rule {rule!r} is neither a PermissionRule nor a dict with its fields"
-            )
-        try:
-            return cls(**cast(Any, rule))
-        except TypeError:
-            raise InvalidConfigurationError(
-                f"rule {dict(rule)!r}: use the keys pattern, permission, type and priority"
-            ) from None
-
-
-RuleLike = Union[PermissionRule, Mapping[str, object]]
+from ._errors import CommandExecutionError, PermissionDeniedError
+from ._rules import (
+    Denial as Denial,
+)
+from ._rules import (
+    PermissionRule as PermissionRule,
+)
+from ._rules import (
+    RuleLike as RuleLike,
+)
+from ._rules import (
+    RuleRef as RuleRef,
+)
+from ._rules import (
+    shown as shown,
+)
 
 
 @dataclass(frozen=True)
@@ -101,36 +74,6 @@ class ResourceLimits:
     # output, standard error and terminals, on average; they wait where they
     # write faster. At least 65_536, at most ServerInfo.max_output_rate.
     output_rate: Optional[int] = None
-
-
-@dataclass(frozen=True)
-class RuleRef:
-    """The rule of a sandbox's policy that decided something."""
-
-    # Position in SandboxInfo.permissions.
-    index: int
-    pattern: str
-    permission: Permission
-    priority: int = 0
-    # Empty for a rule of the user's own.
-    preset: str = ""
-
-    def __str__(self) -> str:
-        return self.pattern
-
-
-@dataclass(frozen=True)
-class Denial:
-    """One refusal by the policy."""
-
-    # What was tried: "open", "create", "commit", ...
-    operation: str
-    # Relative to the codebase, with a leading slash.
-    path: str
-    # None where no rule matched.
-    rule: Optional[RuleRef] = None
-    # What would allow it, for a person or an agent to read.
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -349,6 +292,10 @@ class Change:
     # Below write level: a commit refuses it, for this rule.
     refused: bool = False
     rule: Optional[RuleRef] = None
+
+    def __str__(self) -> str:
+        refused = ", refused" if self.refused else ""
+        return f"{self.operation} {shown(self.path)}{refused}"
 
 
 @dataclass(frozen=True)

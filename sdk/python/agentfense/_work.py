@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Optional
 
 from ._enums import FileEventKind, SessionStatus
+from ._types import shown
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class FileEvent:
     # Relative to the codebase's root, without a leading slash.
     path: str
     is_dir: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind} {shown(self.path)}"
 
 
 @dataclass(frozen=True)

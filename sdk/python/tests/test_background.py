@@ -67,7 +67,7 @@ def test_a_wait_that_times_out_does_nothing_to_the_process(sandbox):
     with pytest.raises(agentfense.CommandTimeoutError, match="still runs") as e:
         process.wait(timeout=1)
     assert (e.value.command, e.value.timeout_seconds) == ("cat", 1)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match="gave no output for 0.1 s"):
         process.read(timeout=0.1)
     process.send_stdin(" late")
     process.close_stdin()

@@ -1,5 +1,6 @@
 """Files and deltas of a sandbox, sync and async, against a server in this process."""
 
+import gzip
 import io
 
 import grpc
@@ -56,7 +57,7 @@ def numbers(count):
         (lambda: bytearray(1_000_000), 1_000_000),
         (lambda: memoryview(bytes(1_000_000)), 1_000_000),
         (lambda: "x" * 1_000_000, 1_000_000),
-        (lambda: io.BytesIO(bytes(1_000_000)), None),
+        (lambda: io.BytesIO(bytes(1_000_000)), 1_000_000),
         (lambda: numbers(1000), None),
     ],
     ids=["bytes", "bytearray", "memoryview", "str", "file", "iterable"],
@@ -69,6 +70,24 @@ def test_content_goes_up_in_pieces_with_progress(fake, sandbox, content, total):
     assert max(len(c.data) for c in fake.calls[-2]) <= 256 << 10
     sandbox.write_file("big", b"", on_progress=seen.append)
     assert sandbox.read_file("big") == ""
+
+
+@pytest.mark.parametrize("skip", [0, 7])
+def test_an_open_file_tells_how_much_is_left_of_it(sandbox, tmp_path, skip):
+    seen = []
+    (tmp_path / "big").write_bytes(bytes(300_000))
+    with (tmp_path / "big").open("rb") as file:
+        file.read(skip)
+        sandbox.files.write("big", file, on_progress=seen.append)
+    assert seen[-1] == Progress(300_000 - skip, 300_000 - skip)
+
+
+def test_a_file_that_is_decompressed_tells_no_size(sandbox, tmp_path):
+    seen = []
+    (tmp_path / "big").write_bytes(gzip.compress(bytes(300_000)))
+    with gzip.open(tmp_path / "big") as file:
+        sandbox.files.write("big", file, on_progress=seen.append)
+    assert seen[-1] == Progress(300_000, None)
 
 
 def test_content_that_fails_is_the_error(sandbox):
@@ -119,7 +138,7 @@ def test_content_comes_down_into_a_file(sandbox):
     sandbox.files.write("big", bytes(1_000_000))
     into, seen = io.BytesIO(), []
     assert sandbox.files.read_into("big", into, on_progress=seen.append) == 1_000_000
-    assert into.getvalue() == bytes(1_000_000) and seen[-1].bytes == 1_000_000
+    assert into.getvalue() == bytes(1_000_000) and seen[-1] == Progress(1_000_000, 1_000_000)
     with pytest.raises(FileNotFoundError):
         sandbox.files.read_into("gone", into)
 
@@ -138,6 +157,7 @@ def test_uploads_tell_their_progress(api, fake, project):
 
 def test_watching_is_ready_when_its_block_begins(fake, sandbox):
     with sandbox.files.watch("output", recursive=True) as events:
+        assert repr(events).endswith(f"FileWatch of 'output' in {sandbox.id}>")
         assert (fake.calls[-1].path, fake.calls[-1].recursive) == (b"output", True)
         assert list(events) == [
             FileEvent("created", "output/x"),

@@ -112,9 +112,33 @@ def test_an_ellipsis_stands_for_the_preset():
         ({"pattern": "/x", "type": "regex"}, "'regex' is unknown"),
         ({"pattern": ""}, "not a non-empty string"),
         ({"pattern": "/x", "priority": 2**31}, "32-bit"),
-        ("/x=read", "neither a PermissionRule nor a dict"),
+        ("/x", "is not 'PATTERN=LEVEL'"),
+        ("=read", "is not 'PATTERN=LEVEL'"),
+        ("/x=read@", "is not 'PATTERN=LEVEL'"),
+        ("/x=read@1.5", "is not 'PATTERN=LEVEL'"),
+        ("/x=read@" + "9" * 5000, "is not 'PATTERN=LEVEL'"),
+        ("/x=read@9999999999", "32-bit"),
+        ("/x=reed@1", "'reed' is unknown"),
+        (("/x", "read"), "no PermissionRule, dict"),
     ],
 )
 def test_a_bad_rule_is_a_value_error_that_says_why(rule, why):
     with pytest.raises(ValueError, match=why):
         PermissionRule.of(rule)
+
+
+@pytest.mark.parametrize(
+    "text, rule",
+    [
+        ("/x=write@1", PermissionRule("/x", Permission.WRITE, priority=1)),
+        ("**/a=b=none@-5", PermissionRule("**/a=b", Permission.NONE, priority=-5)),
+        ("/x@y=read", PermissionRule("/x@y", Permission.READ)),
+    ],
+)
+def test_a_rule_may_be_the_text_of_the_command_line(text, rule):
+    assert PermissionRule.of(text) == rule == PermissionRule.of(str(rule))
+    assert _presets.compose("view-only", [text])[-1] == rule
+
+
+def test_the_text_of_a_rule_tells_its_type():
+    assert str(PermissionRule("/x", type=agentfense.PatternType.FILE)) == "file /x=read@0"

@@ -9,8 +9,12 @@ from fake import KINDS, all_methods
 
 import agentfense
 from agentfense import (
+    Change,
     Denial,
     ExecChunk,
+    FileEvent,
+    FileEventKind,
+    Operation,
     PatternType,
     Permission,
     PermissionRule,
@@ -296,3 +300,15 @@ def test_enums_are_their_words_everywhere():
 def test_a_chunk_may_be_copied_with_its_stream(how):
     chunk = how(ExecChunk(b"x", "stderr"))
     assert (chunk, chunk.stream) == (b"x", "stderr")
+
+
+def test_what_a_log_gets_is_short_and_fools_nobody():
+    rule = RuleRef(1, "**/.env*", Permission.NONE, 100, "agent-safe")
+    denial = Denial("open", "/.env", rule, "a rule /.env=read@101 allows it")
+    assert str(denial) == "open /.env (**/.env*=none@100): a rule /.env=read@101 allows it"
+    assert str(Denial("open", "/a\nb")) == "open '/a\\nb'"
+    assert str(Change("/new", Operation.ADDED)) == "added /new"
+    assert (
+        str(Change("/\x1b[2J", Operation.DELETED, refused=True)) == "deleted '/\\x1b[2J', refused"
+    )
+    assert str(FileEvent(FileEventKind.CREATED, "a\r")) == "created 'a\\r'"

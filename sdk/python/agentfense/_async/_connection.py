@@ -159,7 +159,10 @@ class AsyncConnection:
 
     def _open(self) -> _Channel:
         if self._closed:
-            raise SandboxError("the client is closed")
+            raise SandboxError(
+                "the client is closed, by close() or at the end of a with block:"
+                " its own, or that of its sandbox"
+            )
         owner = _flavor.owner()
         current = self._channel
         if current is None or current.owner != owner:

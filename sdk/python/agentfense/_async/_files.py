@@ -1,6 +1,8 @@
 """The client's calls about the files of a running sandbox, and content on its way."""
 
+import io
 import os
+import stat
 from typing import IO, Any, AsyncIterator, Callable, Iterable, List, Optional, Union
 
 from .. import _check, _wire, _wire_work
@@ -11,7 +13,7 @@ from .._gen import file_pb2 as fl
 from .._gen import sandbox_pb2 as sb
 from .._work import FileEvent, Progress
 from . import _flavor
-from ._answers import AsyncAnswerStream
+from ._answers import AsyncAnswers, AsyncAnswerStream
 from ._connection import AsyncConnection
 
 _CHUNK = 256 << 10
@@ -24,6 +26,8 @@ OnProgress = Optional[Callable[[Progress], object]]
 async def pieces(content: Content, on_progress: OnProgress = None) -> AsyncIterator[bytes]:
     """Text, bytes, an open binary file or an iterable of bytes, in pieces of bounded size."""
     done, total = 0, size_of(content)
+    if total is None and on_progress is not None:
+        total = _left_in(content)
     for piece in _cut(content):
         yield piece
         done += len(piece)
@@ -37,6 +41,17 @@ def size_of(content: Content) -> Optional[int]:
     if isinstance(content, (bytes, bytearray)):
         return len(content)
     return content.nbytes if isinstance(content, memoryview) else None
+
+
+def _left_in(content: Any) -> Optional[int]:
+    """How much of an open file is still to be read; what decompresses is not asked."""
+    if isinstance(content, io.BytesIO):
+        return max(0, content.getbuffer().nbytes - content.tell())
+    raw = getattr(content, "raw", content)
+    if not isinstance(raw, io.FileIO):
+        return None
+    status = os.fstat(raw.fileno())
+    return max(0, status.st_size - content.tell()) if stat.S_ISREG(status.st_mode) else None
 
 
 def checked(content: Content) -> Content:
@@ -84,6 +99,13 @@ class AsyncFileWatch(AsyncAnswerStream):
     From the begin of its ``with`` block, or else from the first iteration on,
     nothing is missed. Leaving the block ends it.
     """
+
+    def __init__(self, answers: AsyncAnswers[fl.FileEvent], about: About) -> None:
+        super().__init__(answers)
+        self._about = about
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._about.path!r} in {self._about.sandbox_id}>"
 
     async def __anext__(self) -> FileEvent:
         async for message in self._answers:
@@ -213,7 +235,7 @@ class AsyncFileCalls:
             sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
         )
         about = _about(sandbox_id, raw, "watch")
-        return AsyncFileWatch(self._connection.answers(methods.WATCH_FILES, request, about))
+        return AsyncFileWatch(self._connection.answers(methods.WATCH_FILES, request, about), about)
 
 
 def _about(sandbox_id: str, path: bytes, operation: str) -> About:

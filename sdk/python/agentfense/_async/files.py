@@ -40,13 +40,16 @@ class AsyncSandboxFiles(Handle):
         self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
     ) -> int:
         """Copies the content into an open binary file; returns how many bytes there were."""
-        done = 0
+        done, total = 0, None
+        if on_progress is not None:
+            found = await self.stat(path)
+            total = found.size if found.symlink_target is None else None
         pieces = self.stream(path)
         try:
             async for piece in pieces:
                 file.write(piece)
                 done += len(piece)
-                await _flavor.notify(on_progress, Progress(done))
+                await _flavor.notify(on_progress, Progress(done, total))
         finally:
             await pieces.aclose()
         return done

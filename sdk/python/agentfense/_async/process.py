@@ -103,7 +103,7 @@ class AsyncProcess(Handle):
         limit = _wire.seconds(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
-            message = await self._receive(end, limit)
+            message = await self._receive(end, limit, "gave no output for")
             if message is None:
                 return None
             chunk = self._reducer.feed(message, keep=False)
@@ -122,7 +122,7 @@ class AsyncProcess(Handle):
         limit = _wire.seconds(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
-            message = await self._receive(end, limit)
+            message = await self._receive(end, limit, "still runs after")
             if message is None:
                 result = self._reducer.result()
                 return result.raise_on_error() if raise_on_error else result
@@ -138,7 +138,7 @@ class AsyncProcess(Handle):
         return chunk
 
     async def _receive(
-        self, end: Optional[float], limit: Optional[float]
+        self, end: Optional[float], limit: Optional[float], what: str
     ) -> Optional[sb.ExecOutput]:
         """The next message, None after the last."""
         if self._ended:
@@ -150,7 +150,7 @@ class AsyncProcess(Handle):
             )
         except _flavor.Waited:
             raise CommandTimeoutError(
-                f"process {self.id} ({self.command!r}) still runs after {limit:g} s",
+                f"process {self.id} ({self.command!r}) {what} {limit:.3g} s",
                 command=self.command,
                 timeout_seconds=limit,
             ) from None

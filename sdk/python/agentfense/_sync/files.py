@@ -41,13 +41,16 @@ class SandboxFiles(Handle):
         self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
     ) -> int:
         """Copies the content into an open binary file; returns how many bytes there were."""
-        done = 0
+        done, total = 0, None
+        if on_progress is not None:
+            found = self.stat(path)
+            total = found.size if found.symlink_target is None else None
         pieces = self.stream(path)
         try:
             for piece in pieces:
                 file.write(piece)
                 done += len(piece)
-                _flavor.notify(on_progress, Progress(done))
+                _flavor.notify(on_progress, Progress(done, total))
         finally:
             pieces.close()
         return done

@@ -104,7 +104,7 @@ class Process(Handle):
         limit = _wire.seconds(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
-            message = self._receive(end, limit)
+            message = self._receive(end, limit, "gave no output for")
             if message is None:
                 return None
             chunk = self._reducer.feed(message, keep=False)
@@ -123,7 +123,7 @@ class Process(Handle):
         limit = _wire.seconds(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
-            message = self._receive(end, limit)
+            message = self._receive(end, limit, "still runs after")
             if message is None:
                 result = self._reducer.result()
                 return result.raise_on_error() if raise_on_error else result
@@ -139,7 +139,7 @@ class Process(Handle):
         return chunk
 
     def _receive(
-        self, end: Optional[float], limit: Optional[float]
+        self, end: Optional[float], limit: Optional[float], what: str
     ) -> Optional[sb.ExecOutput]:
         """The next message, None after the last."""
         if self._ended:
@@ -151,7 +151,7 @@ class Process(Handle):
             )
         except _flavor.Waited:
             raise CommandTimeoutError(
-                f"process {self.id} ({self.command!r}) still runs after {limit:g} s",
+                f"process {self.id} ({self.command!r}) {what} {limit:.3g} s",
                 command=self.command,
                 timeout_seconds=limit,
             ) from None
