@@ -32,9 +32,9 @@ func (a *app) cpCommand() *cobra.Command {
 		Use:   "cp SOURCE DESTINATION",
 		Short: "Copy files into a running sandbox, or out of it",
 		Long: `Copy a file, or a directory with all below it, into a running sandbox or out of
-it. One side is a path of this machine, the other ID:PATH, with PATH as the
-sandbox sees it: "x", "/x" and "/workspace/x" are the same. A path of this machine
-with a colon in its name is written ./a:b.
+it. One side is a path of this machine, the other ID:PATH, with PATH below
+/workspace: "x", "/x" and "/workspace/x" are the same. A path of this machine with
+a colon in its name is written ./a:b.
 
 A source goes into a destination that is a directory, or that ends with a slash,
 and else becomes it. What is there is replaced, file by file. Permission bits are

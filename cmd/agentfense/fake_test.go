@@ -161,6 +161,7 @@ func (f *fakeDaemon) CreateSandbox(_ context.Context, req *sandboxv1.CreateSandb
 	}
 	sb := &sandboxv1.Sandbox{
 		Id: f.id("sb"), CodebaseId: req.GetCodebaseId(), Permissions: req.GetPermissions(), Resources: req.GetResources(),
+		Labels: req.GetLabels(),
 		Status: sandboxv1.SandboxStatus_SANDBOX_STATUS_RUNNING, CommitMode: req.GetCommitMode(), AcceptedLosses: req.GetAcceptLosses(), Strict: req.GetStrict(), CreatedAt: timestamppb.Now(),
 		IdleTimeout: req.GetIdleTimeout(), ExpiresAt: expiry(req),
 	}

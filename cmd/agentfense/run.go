@@ -46,6 +46,7 @@ type runFlags struct {
 	verbose bool
 	accept  []string
 	strict  bool
+	labels  []string
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -89,6 +90,7 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 	flags.BoolVar(&f.keep, "keep", false, "keep the sandbox and the codebase, and print the sandbox's id to stderr")
 	flags.Var(f.expires, "expires-in", "with --keep: destroy the sandbox after this long")
 	flags.Var(f.idle, "idle-timeout", "with --keep: destroy the sandbox once nothing has run in it for this long")
+	flags.StringArrayVar(&f.labels, "label", nil, "label of the sandbox, as KEY=value; may be repeated")
 	flags.StringVar(&f.dir, "dir", ".", "directory that the sandbox gets a copy of")
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "leave out what matches, in gitignore's syntax; may be repeated")
 	flags.StringArrayVar(&f.accept, "accept-loss", nil, "start although the host lacks this protection, by its name; may be repeated")
@@ -102,6 +104,7 @@ With no daemon at the default endpoint, root gets a private one for this run.`,
 type newRun struct {
 	app    *app
 	flags  *runFlags
+	labels map[string]string
 	client *client
 	daemon *privateDaemon
 
@@ -124,6 +127,10 @@ func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error
 	if !f.keep && (f.expires.value != 0 || f.idle.value != 0) {
 		return usagef("--expires-in and --idle-timeout are for a sandbox that stays: add --keep")
 	}
+	labels, err := parsePairs(f.labels)
+	if err != nil {
+		return usagef("--label: %v", err)
+	}
 	dir, err := resolveDir(f.dir)
 	if err != nil {
 		return err
@@ -134,7 +141,7 @@ func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error
 	}
 	sigs := catchSignals()
 	defer sigs.stop()
-	r := &newRun{app: a, flags: f}
+	r := &newRun{app: a, flags: f, labels: labels}
 	defer func() {
 		if cerr := r.cleanup(); cerr != nil {
 			a.complain(cerr)
@@ -227,6 +234,7 @@ func (r *newRun) createSandbox(ctx context.Context, rules []*sandboxv1.Permissio
 	req := &sandboxv1.CreateSandboxRequest{
 		CodebaseId:  r.codebase,
 		Permissions: rules,
+		Labels:      r.labels,
 		Resources: &sandboxv1.ResourceLimits{
 			MemoryBytes: r.flags.memory.value,
 			CpuQuota:    r.flags.cpus.value,
@@ -307,7 +315,7 @@ func (f *programFlags) register(cmd *cobra.Command) {
 }
 
 func (f *programFlags) request(argv []string) (*sandboxv1.ExecRequest, error) {
-	env, err := parseEnv(f.env)
+	env, err := parsePairs(f.env)
 	if err != nil {
 		return nil, usagef("--env: %w", err)
 	}

@@ -83,10 +83,10 @@ func newSandboxJSON(sb *sandboxv1.Sandbox) sandboxJSON {
 	}
 }
 
-// listSandboxes asks for all pages.
-func listSandboxes(ctx context.Context, c *client) ([]*sandboxv1.Sandbox, error) {
+// listSandboxes asks for all pages of the sandboxes with all these labels.
+func listSandboxes(ctx context.Context, c *client, labels map[string]string) ([]*sandboxv1.Sandbox, error) {
 	var all []*sandboxv1.Sandbox
-	req := &sandboxv1.ListSandboxesRequest{PageSize: pageSize}
+	req := &sandboxv1.ListSandboxesRequest{PageSize: pageSize, Labels: labels}
 	for {
 		res, err := c.sandboxes.ListSandboxes(ctx, req)
 		if err != nil {
@@ -131,7 +131,7 @@ func (a *app) eachID(ids []string, f func(id string) error) error {
 func (a *app) completeSandboxes(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var ids []cobra.Completion
 	err := a.withClient(cmd.Context(), func(c *client) error {
-		list, err := listSandboxes(cmd.Context(), c)
+		list, err := listSandboxes(cmd.Context(), c, nil)
 		for _, sb := range list {
 			ids = append(ids, sb.GetId())
 		}

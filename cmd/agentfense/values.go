@@ -60,8 +60,8 @@ func parseCPUs(s string) (int64, error) {
 	return int64(n * cpuPeriod), nil
 }
 
-// parseEnv reads KEY=value pairs; the last of one key counts.
-func parseEnv(pairs []string) (map[string]string, error) {
+// parsePairs reads KEY=value pairs; the last of one key counts.
+func parsePairs(pairs []string) (map[string]string, error) {
 	env := make(map[string]string, len(pairs))
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")

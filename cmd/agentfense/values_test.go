@@ -71,7 +71,7 @@ func TestParseCPUs(t *testing.T) {
 	}
 }
 
-func TestParseEnv(t *testing.T) {
+func TestParsePairs(t *testing.T) {
 	for name, tt := range map[string]struct {
 		pairs []string
 		want  map[string]string // nil: refused
@@ -85,9 +85,9 @@ func TestParseEnv(t *testing.T) {
 		"nothing is an empty environment": {nil, map[string]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseEnv(tt.pairs)
+			got, err := parsePairs(tt.pairs)
 			if !maps.Equal(got, tt.want) || (err != nil) != (tt.want == nil) {
-				t.Errorf("parseEnv(%q) = %q, %v, want %q", tt.pairs, got, err, tt.want)
+				t.Errorf("parsePairs(%q) = %q, %v, want %q", tt.pairs, got, err, tt.want)
 			}
 		})
 	}
