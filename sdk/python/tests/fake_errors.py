@@ -29,7 +29,8 @@ class Holds:
     """Calls that get no answer for a while."""
 
     def __init__(self) -> None:
-        # Names of calls whose next one is held, be it "before" or "after" it is done.
+        # Names of calls whose next one is held, be it "before" or "after" it is done,
+        # and of those that are "always" held.
         self.hold: Dict[str, str] = {}
         self.patience = 60.0
         self.held = threading.Event()
@@ -44,8 +45,10 @@ class Holds:
             self.timeless.append(name)
 
     async def hold_up(self, name: str, when: str) -> None:
-        if self.hold.get(name) == when:
-            del self.hold[name]
+        how = self.hold.get(name)
+        if how == when or (how, when) == ("always", "before"):
+            if how == when:
+                del self.hold[name]
             self.held.set()
             try:
                 await asyncio.sleep(self.patience)

@@ -1,6 +1,7 @@
 """Creations that are interrupted at any moment, with a real daemon: nothing is left of them."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -111,6 +112,42 @@ def test_forks_and_sessions_that_are_cancelled_leave_nothing(own, there, project
 
     asyncio.run(main())
     assert there() == []
+
+
+def test_a_discard_with_a_restart_that_is_cancelled_leaves_the_sandbox_running(own, project):
+    async def main():
+        async with AsyncSandbox.from_local(project, endpoint=own.endpoint) as sandbox:
+            began = time.monotonic()
+            await sandbox.discard(restart=True)
+            took = time.monotonic() - began
+            for moment in MOMENTS[::2]:
+                task = asyncio.ensure_future(sandbox.discard(restart=True))
+                await asyncio.sleep(moment * took)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                assert (await sandbox.refresh()).status == "running", moment
+                assert (await sandbox.run("echo on")).stdout == "on\n"
+
+    asyncio.run(main())
+
+
+def test_a_daemon_that_hangs_does_not_hold_up_who_is_interrupted(project, caplog, monkeypatch):
+    monkeypatch.setattr("agentfense._patience.SECONDS", 1.0)
+    daemon = Daemon()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with Sandbox.from_local(project, "full-access", endpoint=daemon.endpoint) as sandbox:
+                with sandbox.session() as session, sandbox.spawn("sleep 60") as process:
+                    daemon.signal(signal.SIGSTOP)
+                    began = time.monotonic()
+                    raise KeyboardInterrupt
+        assert time.monotonic() - began < 30
+        for left in (process.id, session.id, sandbox.id, sandbox.codebase_id):
+            assert left in caplog.text
+    finally:
+        daemon.signal(signal.SIGCONT)
+        daemon.close()
 
 
 def test_programs_that_are_interrupted_leave_nothing(own, there, project):

@@ -226,6 +226,8 @@ def test_a_forked_child_that_leaves_the_blocks_ends_nothing(api, fake, project, 
     sandbox = api.Sandbox.from_local(project, endpoint=fake.endpoint)
     session, process = sandbox.session(), sandbox.spawn("cat")
     here = os.getpid()
+    # A real child keeps its parent's channel to its end; this one must let it go.
+    monkeypatch.setattr(f"agentfense._{api.name}._connection._inherited", [])
     with monkeypatch.context() as child:
         child.setattr("os.getpid", lambda: here + 1)
         for block in (process, session, sandbox):

@@ -35,10 +35,8 @@ class AsyncDeltaApply:
         """Applies the changes at and below the paths; no paths are all of them."""
         chosen = [os.fsdecode(path).strip("/") for path in paths]
         changes = [c for c in await self._client.diff(self._sandbox.id) if _below(c.path, chosen)]
-        try:
+        async with self._base:
             planned = await self._plan(changes, chosen)
-        finally:
-            await self._base.close()
         applied = []
         for change in _ordered(planned):
             if await self._apply(change):
@@ -191,10 +189,13 @@ class _Base:
             return await _digest(self._client.stream_sandbox_file(self._fork, path))
         return await _digest(self._client.stream_file(self._sandbox.codebase_id, path.lstrip("/")))
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if self._fork:
             fork = self._fork
-            await attempt(lambda: self._client.destroy_sandbox(fork), fork)
+            await attempt(lambda: self._client.destroy_sandbox(fork), f"remove {fork}", error)
 
 
 async def _digest(pieces: AsyncFileStream) -> bytes:

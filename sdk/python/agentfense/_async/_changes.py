@@ -4,12 +4,14 @@ from typing import Dict, List, Optional, TypeVar
 
 from .. import _requests
 from .. import _types as t
+from .._failure import answered
 from .._local import Directory
 from . import _flavor
 from ._apply import AsyncDeltaApply
 from ._delta import Paths
 from ._files import Content, OnProgress
 from ._object import AsyncSandboxObject, Path
+from ._undo import attempt
 from .files import AsyncSandboxFiles
 
 S = TypeVar("S", bound="AsyncSandboxChanges")
@@ -64,17 +66,28 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         """Drops the changes, or those at or below ``paths``; returns what was dropped.
 
         A running sandbox refuses, for its programs may hold what is dropped. With
-        ``restart`` it is stopped before, which ends them, and started again.
+        ``restart`` it is stopped before, which ends them, and started again,
+        whatever happens meanwhile.
         """
         client = self._live()
         if not restart:
             return await client.discard(self.id, paths)
         _requests.chosen(paths, "discard")
-        await client.stop_sandbox(self.id)
-        try:
-            return await client.discard(self.id, paths)
-        finally:
+
+        async def start() -> None:
             self._info = await client.start_sandbox(self.id)
+
+        stopped = False
+        try:
+            self._info = await client.stop_sandbox(self.id)
+            stopped = True
+            dropped = await client.discard(self.id, paths)
+            await _flavor.shielded(start)
+        except BaseException as e:
+            if stopped or not answered(e):
+                await attempt(start, f"start sandbox {self.id} again", e)
+            raise
+        return dropped
 
     async def snapshot(self, name: Optional[str] = None) -> t.Codebase:
         """A new codebase out of what the sandbox sees and may commit. It stays until deleted."""

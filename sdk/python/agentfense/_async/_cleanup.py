@@ -22,7 +22,7 @@ async def closed_on_failure(client: AsyncSandboxClient) -> AsyncIterator[None]:
 async def remove_codebase(
     client: AsyncSandboxClient, codebase_id: str, because: BaseException
 ) -> None:
-    await attempt(lambda: client.delete_codebase(codebase_id), codebase_id, because)
+    await attempt(lambda: client.delete_codebase(codebase_id), f"remove {codebase_id}", because)
 
 
 async def remove_all(client: AsyncSandboxClient, codebase_id: str, because: BaseException) -> None:
@@ -38,4 +38,4 @@ async def remove_all(client: AsyncSandboxClient, codebase_id: str, because: Base
             log.warning("cannot remove the sandboxes of %s: %s", codebase_id, e)
         await client.delete_codebase(codebase_id)
 
-    await attempt(remove, codebase_id, because)
+    await attempt(remove, f"remove {codebase_id}", because)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import math
 import os
 import time
 from typing import (
@@ -23,6 +24,7 @@ from typing import (
 import grpc
 import grpc.aio
 
+from .. import _patience
 from .._channel import OPTIONS
 from .._errors import SandboxError
 
@@ -149,21 +151,27 @@ async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:
 async def shielded(work: Callable[[], Awaitable[T]]) -> T:
     """Does the work to its end, and only then lets a cancellation through, whatever came of it.
 
-    The work must bear to be begun anew: that happens where it was cancelled
-    itself, as asyncio.run does with all tasks that are left.
+    From a cancellation on the work has limited time. It must bear to be begun
+    anew: that happens where it was cancelled itself, as asyncio.run does with all
+    tasks that are left.
     """
     cancelled: Optional[asyncio.CancelledError] = None
+    end = math.inf
     while True:
         task = asyncio.ensure_future(work())
         while not task.done():
+            left = end - time.monotonic()
+            if left <= 0:
+                task.cancel()
             try:
-                await asyncio.wait({task})
+                await asyncio.wait({task}, timeout=left if 0 < left < math.inf else None)
             except asyncio.CancelledError as e:
                 cancelled = e
-        if not task.cancelled():
+                end = min(end, time.monotonic() + _patience.SECONDS)
+        if not task.cancelled() or time.monotonic() >= end:
             break
     if cancelled is not None:
-        raise cancelled from task.exception()
+        raise cancelled from None if task.cancelled() else task.exception()
     return task.result()
 
 

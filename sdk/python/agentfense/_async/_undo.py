@@ -71,16 +71,16 @@ async def create(
         return await connection.unary(method, request, about, timeout=timeout, again=True)
     except BaseException as e:
         if not answered(e):
-            await attempt(undo, "what an interrupted call made", e)
+            await attempt(undo, "remove what an interrupted call made", e)
         raise
 
 
 async def attempt(
-    remove: Callable[[], Awaitable[object]], what: str, because: Optional[BaseException] = None
+    work: Callable[[], Awaitable[object]], what: str, because: Optional[BaseException] = None
 ) -> None:
-    """Removes something to the end, whatever interrupts it; a failure goes to the log.
+    """Does what must be done on the way out, whatever interrupts it; a failure goes to the log.
 
-    Where it is because of an interruption, that has one time for all removals.
+    Where it is because of an interruption, that has one time for all such work.
     """
     limited = because is not None and not answered(because)
     limits = Patience.with_error(because).limits if because and limited else contextlib.nullcontext
@@ -88,8 +88,38 @@ async def attempt(
     async def logged() -> None:
         try:
             with limits():
-                await remove()
+                await work()
         except SandboxError as e:
-            log.warning("cannot remove %s: %s", what, e)
+            log.warning("cannot %s: %s", what, e)
 
     await _flavor.shielded(logged)
+
+
+async def leave(
+    work: Callable[[], Awaitable[object]], what: str, error: Optional[BaseException]
+) -> None:
+    """Does what the end of a block must do; ``error`` is what the block ended with.
+
+    That is the one that matters, so a failure goes to the log then. An
+    interruption leaves limited time.
+    """
+    interrupted = error is not None and not isinstance(error, Exception)
+    limits = Patience.with_error(error).limits if error and interrupted else contextlib.nullcontext
+    done = False
+
+    async def limited() -> None:
+        nonlocal done
+        with limits():
+            await work()
+        done = True
+
+    try:
+        await _flavor.shielded(limited)
+    except SandboxError as e:
+        if error is None:
+            raise
+        log.warning("cannot %s: %s", what, e)
+    except BaseException:
+        if not done:
+            log.warning("cannot %s: interrupted", what)
+        raise

@@ -17,6 +17,7 @@ from . import _flavor
 from ._exec import Callback, Listeners
 from ._files import Content, checked, pieces
 from ._processes import AsyncProcessStream
+from ._undo import leave
 from .client import AsyncSandboxClient
 
 P = TypeVar("P", bound="AsyncProcess")
@@ -222,14 +223,10 @@ class AsyncProcess(Handle):
     async def __aenter__(self: P) -> P:
         return self
 
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+    async def __aexit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         try:
             if self.exit_code is None and not self._forked:
-                await _flavor.shielded(self.kill)
-        except SandboxError:
-            # The error of the block is the one that matters.
-            if kind is None:
-                raise
+                await leave(self.kill, f"kill process {self.id}", error)
         finally:
             await self.detach()
 

@@ -5,7 +5,7 @@ from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Typ
 
 from .. import _check, _presets, _requests, _wire
 from .. import _types as t
-from .._errors import CodebaseNotFoundError, SandboxError
+from .._errors import CodebaseNotFoundError
 from .._reduce import name_of
 from . import _flavor
 from ._changes import AsyncSandboxChanges
@@ -14,7 +14,7 @@ from ._codebases import check_directory
 from ._commands import AsyncSandboxCommands
 from ._files import OnProgress
 from ._object import Path
-from ._undo import log
+from ._undo import leave
 from .client import AsyncSandboxClient
 
 S = TypeVar("S", bound="AsyncSandbox")
@@ -235,14 +235,9 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
     async def __aenter__(self: S) -> S:
         return self
 
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+    async def __aexit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if not self._owns_sandbox or self._forked:
             await self._client.close()
             return
-        try:
-            await _flavor.shielded(self.destroy)
-        except SandboxError as e:
-            # The error of the block is the one that matters.
-            if kind is None:
-                raise
-            log.warning("cannot destroy sandbox %s: %s", self.id, e)
+        codebase = f" and codebase {self.codebase_id}" if self._owns_codebase else ""
+        await leave(self.destroy, f"destroy sandbox {self.id}{codebase}", error)

@@ -1,16 +1,16 @@
 """A session as an object: one shell that lives on between commands."""
 
-from typing import TypeVar
+from typing import Optional, TypeVar
 
 from .. import _types as t
 from .. import _wire
 from .._enums import SessionStatus
-from .._errors import SandboxError, SessionClosedError
+from .._errors import SessionClosedError
 from .._handle import Handle
 from .._work import Session
 from . import _flavor
 from ._exec import AsyncExecStream, Callback
-from ._undo import log
+from ._undo import leave
 from .client import AsyncSandboxClient
 
 S = TypeVar("S", bound="AsyncSandboxSession")
@@ -104,13 +104,6 @@ class AsyncSandboxSession(Handle):
     async def __aenter__(self: S) -> S:
         return self
 
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
-        if self._forked:
-            return
-        try:
-            await _flavor.shielded(self.close)
-        except SandboxError as e:
-            # The error of the block is the one that matters.
-            if kind is None:
-                raise
-            log.warning("cannot close session %s: %s", self.id, e)
+    async def __aexit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        if not self._forked:
+            await leave(self.close, f"close session {self.id}", error)

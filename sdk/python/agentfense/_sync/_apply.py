@@ -36,10 +36,8 @@ class DeltaApply:
         """Applies the changes at and below the paths; no paths are all of them."""
         chosen = [os.fsdecode(path).strip("/") for path in paths]
         changes = [c for c in self._client.diff(self._sandbox.id) if _below(c.path, chosen)]
-        try:
+        with self._base:
             planned = self._plan(changes, chosen)
-        finally:
-            self._base.close()
         applied = []
         for change in _ordered(planned):
             if self._apply(change):
@@ -192,10 +190,13 @@ class _Base:
             return _digest(self._client.stream_sandbox_file(self._fork, path))
         return _digest(self._client.stream_file(self._sandbox.codebase_id, path.lstrip("/")))
 
-    def close(self) -> None:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if self._fork:
             fork = self._fork
-            attempt(lambda: self._client.destroy_sandbox(fork), fork)
+            attempt(lambda: self._client.destroy_sandbox(fork), f"remove {fork}", error)
 
 
 def _digest(pieces: FileStream) -> bytes:

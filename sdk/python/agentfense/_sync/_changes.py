@@ -5,12 +5,14 @@ from typing import Dict, List, Optional, TypeVar
 
 from .. import _requests
 from .. import _types as t
+from .._failure import answered
 from .._local import Directory
 from . import _flavor
 from ._apply import DeltaApply
 from ._delta import Paths
 from ._files import Content, OnProgress
 from ._object import SandboxObject, Path
+from ._undo import attempt
 from .files import SandboxFiles
 
 S = TypeVar("S", bound="SandboxChanges")
@@ -65,17 +67,28 @@ class SandboxChanges(SandboxObject):
         """Drops the changes, or those at or below ``paths``; returns what was dropped.
 
         A running sandbox refuses, for its programs may hold what is dropped. With
-        ``restart`` it is stopped before, which ends them, and started again.
+        ``restart`` it is stopped before, which ends them, and started again,
+        whatever happens meanwhile.
         """
         client = self._live()
         if not restart:
             return client.discard(self.id, paths)
         _requests.chosen(paths, "discard")
-        client.stop_sandbox(self.id)
-        try:
-            return client.discard(self.id, paths)
-        finally:
+
+        def start() -> None:
             self._info = client.start_sandbox(self.id)
+
+        stopped = False
+        try:
+            self._info = client.stop_sandbox(self.id)
+            stopped = True
+            dropped = client.discard(self.id, paths)
+            _flavor.shielded(start)
+        except BaseException as e:
+            if stopped or not answered(e):
+                attempt(start, f"start sandbox {self.id} again", e)
+            raise
+        return dropped
 
     def snapshot(self, name: Optional[str] = None) -> t.Codebase:
         """A new codebase out of what the sandbox sees and may commit. It stays until deleted."""

@@ -23,7 +23,7 @@ def closed_on_failure(client: SandboxClient) -> Iterator[None]:
 def remove_codebase(
     client: SandboxClient, codebase_id: str, because: BaseException
 ) -> None:
-    attempt(lambda: client.delete_codebase(codebase_id), codebase_id, because)
+    attempt(lambda: client.delete_codebase(codebase_id), f"remove {codebase_id}", because)
 
 
 def remove_all(client: SandboxClient, codebase_id: str, because: BaseException) -> None:
@@ -39,4 +39,4 @@ def remove_all(client: SandboxClient, codebase_id: str, because: BaseException) 
             log.warning("cannot remove the sandboxes of %s: %s", codebase_id, e)
         client.delete_codebase(codebase_id)
 
-    attempt(remove, codebase_id, because)
+    attempt(remove, f"remove {codebase_id}", because)

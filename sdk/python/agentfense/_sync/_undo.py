@@ -72,16 +72,16 @@ def create(
         return connection.unary(method, request, about, timeout=timeout, again=True)
     except BaseException as e:
         if not answered(e):
-            attempt(undo, "what an interrupted call made", e)
+            attempt(undo, "remove what an interrupted call made", e)
         raise
 
 
 def attempt(
-    remove: Callable[[], object], what: str, because: Optional[BaseException] = None
+    work: Callable[[], object], what: str, because: Optional[BaseException] = None
 ) -> None:
-    """Removes something to the end, whatever interrupts it; a failure goes to the log.
+    """Does what must be done on the way out, whatever interrupts it; a failure goes to the log.
 
-    Where it is because of an interruption, that has one time for all removals.
+    Where it is because of an interruption, that has one time for all such work.
     """
     limited = because is not None and not answered(because)
     limits = Patience.with_error(because).limits if because and limited else contextlib.nullcontext
@@ -89,8 +89,38 @@ def attempt(
     def logged() -> None:
         try:
             with limits():
-                remove()
+                work()
         except SandboxError as e:
-            log.warning("cannot remove %s: %s", what, e)
+            log.warning("cannot %s: %s", what, e)
 
     _flavor.shielded(logged)
+
+
+def leave(
+    work: Callable[[], object], what: str, error: Optional[BaseException]
+) -> None:
+    """Does what the end of a block must do; ``error`` is what the block ended with.
+
+    That is the one that matters, so a failure goes to the log then. An
+    interruption leaves limited time.
+    """
+    interrupted = error is not None and not isinstance(error, Exception)
+    limits = Patience.with_error(error).limits if error and interrupted else contextlib.nullcontext
+    done = False
+
+    def limited() -> None:
+        nonlocal done
+        with limits():
+            work()
+        done = True
+
+    try:
+        _flavor.shielded(limited)
+    except SandboxError as e:
+        if error is None:
+            raise
+        log.warning("cannot %s: %s", what, e)
+    except BaseException:
+        if not done:
+            log.warning("cannot %s: interrupted", what)
+        raise

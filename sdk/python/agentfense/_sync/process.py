@@ -18,6 +18,7 @@ from . import _flavor
 from ._exec import Callback, Listeners
 from ._files import Content, checked, pieces
 from ._processes import ProcessStream
+from ._undo import leave
 from .client import SandboxClient
 
 P = TypeVar("P", bound="Process")
@@ -223,14 +224,10 @@ class Process(Handle):
     def __enter__(self: P) -> P:
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         try:
             if self.exit_code is None and not self._forked:
-                _flavor.shielded(self.kill)
-        except SandboxError:
-            # The error of the block is the one that matters.
-            if kind is None:
-                raise
+                leave(self.kill, f"kill process {self.id}", error)
         finally:
             self.detach()
 

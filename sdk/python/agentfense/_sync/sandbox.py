@@ -6,7 +6,7 @@ from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Typ
 
 from .. import _check, _presets, _requests, _wire
 from .. import _types as t
-from .._errors import CodebaseNotFoundError, SandboxError
+from .._errors import CodebaseNotFoundError
 from .._reduce import name_of
 from . import _flavor
 from ._changes import SandboxChanges
@@ -15,7 +15,7 @@ from ._codebases import check_directory
 from ._commands import SandboxCommands
 from ._files import OnProgress
 from ._object import Path
-from ._undo import log
+from ._undo import leave
 from .client import SandboxClient
 
 S = TypeVar("S", bound="Sandbox")
@@ -236,14 +236,9 @@ class Sandbox(SandboxCommands, SandboxChanges):
     def __enter__(self: S) -> S:
         return self
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         if not self._owns_sandbox or self._forked:
             self._client.close()
             return
-        try:
-            _flavor.shielded(self.destroy)
-        except SandboxError as e:
-            # The error of the block is the one that matters.
-            if kind is None:
-                raise
-            log.warning("cannot destroy sandbox %s: %s", self.id, e)
+        codebase = f" and codebase {self.codebase_id}" if self._owns_codebase else ""
+        leave(self.destroy, f"destroy sandbox {self.id}{codebase}", error)
