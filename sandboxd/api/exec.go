@@ -27,18 +27,11 @@ func (s *Server) Exec(ctx context.Context, req *sandboxv1.ExecRequest) (*sandbox
 		return nil, err
 	}
 	j.feedAll()
-	limit := s.outputLimit(req.GetOutputLimit())
-	stdout, stderr := keeper{max: limit}, keeper{max: limit}
-	status, err := j.run(ctx, func(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
-		if typ == sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR {
-			stderr.keep(b)
-		} else {
-			stdout.keep(b)
-		}
-		return nil
-	})
+	kept := s.keep(ctx, req.GetOutputLimit())
+	defer kept.release()
+	status, err := j.run(ctx, kept.sink)
 	err = s.settle(ctx, cmd, status, err)
-	return answer(result(status, cmd.rules(), &stdout, &stderr), err, req.GetAnswerTimeout())
+	return answer(result(status, cmd.rules(), kept), err, req.GetAnswerTimeout())
 }
 
 // answer is the result, or the error; a client that asked for it gets a timeout
@@ -54,15 +47,6 @@ func answer(res *sandboxv1.ExecResult, err error, answerTimeout bool) (*sandboxv
 	return nil, err
 }
 
-// outputLimit is how many bytes of each stream a call keeps that asks for some
-// number.
-func (s *Server) outputLimit(asked int64) int {
-	if asked == 0 {
-		return s.cfg.Limits.Output
-	}
-	return int(min(asked, int64(s.cfg.Limits.OutputMax)))
-}
-
 func checkOutputLimit(asked int64) error {
 	if asked < 0 {
 		return invalid("output_limit", "%d is negative; leave it out for the daemon's default", asked)
@@ -70,15 +54,16 @@ func checkOutputLimit(asked int64) error {
 	return nil
 }
 
-func result(status runtime.Status, rules []policy.Rule, stdout, stderr *keeper) *sandboxv1.ExecResult {
+func result(status runtime.Status, rules []policy.Rule, kept *kept) *sandboxv1.ExecResult {
+	kept.end()
 	res := &sandboxv1.ExecResult{
 		ExitCode: int32(status.Code), Duration: durationpb.New(status.Duration),
-		StdoutTruncated: stdout.truncated, StderrTruncated: stderr.truncated,
+		StdoutTruncated: kept.stdout.truncated, StderrTruncated: kept.stderr.truncated,
 		Signal: int32(status.Signal), OomKilled: status.OOM,
 		Denials: wireDenials(status.Denials, rules), DenialsOmitted: int64(status.More),
 	}
-	res.Stdout, res.StdoutBytes = text(stdout.data)
-	res.Stderr, res.StderrBytes = text(stderr.data)
+	res.Stdout, res.StdoutBytes = text(kept.stdout.data)
+	res.Stderr, res.StderrBytes = text(kept.stderr.data)
 	return res
 }
 
@@ -96,20 +81,6 @@ func (s *Server) settle(ctx context.Context, cmd command, status runtime.Status,
 		return commitFailed(cerr, cmd.about())
 	}
 	return nil
-}
-
-// keeper keeps the first bytes of a stream.
-type keeper struct {
-	data      []byte
-	max       int
-	truncated bool
-}
-
-func (k *keeper) keep(b []byte) {
-	if room := k.max - len(k.data); len(b) > room {
-		b, k.truncated = b[:room], true
-	}
-	k.data = append(k.data, b...)
 }
 
 // outputs is a stream of ExecOutput that several goroutines write to.

@@ -14,22 +14,32 @@ type quota struct {
 // take counts n more of an owner's, or returns an error above the limit. Release
 // must be called once.
 func (q *quota) take(owner uint32, n, limit int) (release func(), err error) {
+	if !q.more(owner, n, limit) {
+		return nil, overLimit(q.resource, int64(limit), q.text, limit)
+	}
+	return func() { q.give(owner, n) }, nil
+}
+
+// more counts n more of an owner's, unless that is above the limit.
+func (q *quota) more(owner uint32, n, limit int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.counts[owner]+n > limit {
-		return nil, overLimit(q.resource, int64(limit), q.text, limit)
+		return false
 	}
 	if q.counts == nil {
 		q.counts = make(map[uint32]int)
 	}
 	q.counts[owner] += n
-	return func() { q.give(owner, n) }, nil
+	return true
 }
 
 func (q *quota) give(owner uint32, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.counts[owner] -= n; q.counts[owner] <= 0 {
+	if left := q.counts[owner] - n; left > 0 {
+		q.counts[owner] = left
+	} else {
 		delete(q.counts, owner)
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"os"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -31,4 +32,37 @@ func TestInputOfProcessesIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.until("room", func() bool { _, err := ask("true"); return err == nil })
+}
+
+func TestOutputForAnswersIsBounded(t *testing.T) {
+	const most, each = 100_000, 80_000
+	f := newFixture(t, func(c *Config) { c.Limits.Kept = most })
+	sb := f.sandbox()
+	session := f.session(&sandboxv1.CreateSessionRequest{SandboxId: sb})
+	holding := make(chan *sandboxv1.ExecResult, 1)
+	go func() {
+		res, err := f.Exec(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Command: "head -c 80000 /dev/zero >&2; touch full; while [ -e full ]; do sleep 0.01; done"})
+		if err != nil {
+			t.Error(err)
+		}
+		holding <- res
+	}()
+	kept := func() int {
+		q := &f.server.kept
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.counts[uint32(os.Getuid())]
+	}
+	f.until("the output of the first", func() bool { return kept() == each })
+	if res := f.inSession(session, "head -c 80000 /dev/zero; echo end"); len(res.GetStdout()) > most-each || !res.GetStdoutTruncated() {
+		t.Errorf("beside the first, %d bytes were kept, truncated %v", len(res.GetStdout()), res.GetStdoutTruncated())
+	}
+	f.exec(&sandboxv1.ExecRequest{SandboxId: sb, Command: "while ! rm full; do sleep 0.01; done"})
+	if res := <-holding; len(res.GetStderr()) != each || res.GetStderrTruncated() {
+		t.Errorf("of the first, %d bytes were kept, truncated %v", len(res.GetStderr()), res.GetStderrTruncated())
+	}
+	f.until("room", func() bool { return kept() == 0 })
+	if res := f.inSession(session, "head -c 80000 /dev/zero"); len(res.GetStdout()) != each || res.GetStdoutTruncated() {
+		t.Errorf("afterwards, %d bytes were kept, truncated %v", len(res.GetStdout()), res.GetStdoutTruncated())
+	}
 }

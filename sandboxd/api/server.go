@@ -48,6 +48,9 @@ type Limits struct {
 	Output int
 	// OutputMax is the most that a call may ask to be kept. Default 16 MiB.
 	OutputMax int
+	// Kept is how many bytes of output the calls of one user keep at once; what
+	// does not fit is dropped and reported as truncated. Default 1 GiB.
+	Kept int
 	// Message is the size of one request message. Default 16 MiB.
 	Message int
 	// Inflow is how many bytes the messages of one owner may hold at once: those
@@ -66,6 +69,9 @@ func (l Limits) filled() Limits {
 	}
 	if l.OutputMax == 0 {
 		l.OutputMax = 16 << 20
+	}
+	if l.Kept == 0 {
+		l.Kept = 1 << 30
 	}
 	if l.Message == 0 {
 		l.Message = 16 << 20
@@ -94,10 +100,10 @@ type Server struct {
 	// tasks are goroutines that outlive the call that began them: they end
 	// with its connection or its sandbox.
 	tasks sync.WaitGroup
-	// commands are those that run, and inputs the bytes that processes in the
-	// background were given to read.
-	commands, inputs quota
-	inflow           *inflow
+	// commands are those that run, inputs the bytes that processes in the
+	// background were given to read, and kept those of output for answers.
+	commands, inputs, kept quota
+	inflow                 *inflow
 	// newcomers are those that have just begun.
 	newcomers newcomers
 	// processes are commands in the background.

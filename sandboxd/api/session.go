@@ -127,17 +127,10 @@ func (s *Server) DestroySession(ctx context.Context, req *sandboxv1.DestroySessi
 
 // SessionExec runs a command in a session and returns its output.
 func (s *Server) SessionExec(ctx context.Context, req *sandboxv1.SessionExecRequest) (*sandboxv1.ExecResult, error) {
-	limit := s.outputLimit(req.GetOutputLimit())
-	stdout, stderr := keeper{max: limit}, keeper{max: limit}
-	status, rules, err := s.sessionExec(ctx, req, func(typ sandboxv1.ExecOutput_OutputType, b []byte) error {
-		if typ == sandboxv1.ExecOutput_OUTPUT_TYPE_STDERR {
-			stderr.keep(b)
-		} else {
-			stdout.keep(b)
-		}
-		return nil
-	})
-	return answer(result(status, rules, &stdout, &stderr), err, req.GetAnswerTimeout())
+	kept := s.keep(ctx, req.GetOutputLimit())
+	defer kept.release()
+	status, rules, err := s.sessionExec(ctx, req, kept.sink)
+	return answer(result(status, rules, kept), err, req.GetAnswerTimeout())
 }
 
 // SessionExecStream runs a command in a session and sends its output as it
