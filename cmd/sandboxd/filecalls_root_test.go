@@ -120,6 +120,40 @@ func TestFileCallsNameTheRule(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+func TestFileErrorsCarryTheErrno(t *testing.T) {
+	b := newBox(t)
+	cb := b.codebase(map[string]string{"f": "x", "d/x": "x", "d/y/z": "x"})
+	sb := b.sandbox(&sandboxv1.CreateSandboxRequest{CodebaseId: cb, CommitMode: manual, Permissions: writable()})
+	b.run(sb, "mkfifo fifo; ln -s nowhere dangling; mkdir made other; touch made/x other/x")
+	read := func(path string) error { return second(b.readFile(sb, path)) }
+	write := func(path string) error { return second(b.writeFile(sb, path, "x", 0)) }
+	for name, tt := range map[string]struct {
+		err           error
+		reason, errno string
+	}{
+		"read a directory":           {read("d"), "NOT_A_FILE", "EISDIR"},
+		"read a directory, slash":    {read("d/"), "NOT_A_FILE", "EISDIR"},
+		"write to a directory":       {write("d"), "NOT_A_FILE", "EISDIR"},
+		"read a fifo":                {read("fifo"), "NOT_A_FILE", "ENXIO"},
+		"read below a file":          {read("f/x"), "NOT_A_DIRECTORY", "ENOTDIR"},
+		"write below a file":         {write("f/x"), "NOT_A_DIRECTORY", "ENOTDIR"},
+		"write below a link to none": {write("dangling/x"), "NOT_A_DIRECTORY", "ENOTDIR"},
+		"make over a file":           {b.mkdir(sb, "f"), "NOT_A_DIRECTORY", "EEXIST"},
+		"make over a link to none":   {b.mkdir(sb, "dangling"), "NOT_A_DIRECTORY", "EEXIST"},
+		"make below a file":          {b.mkdir(sb, "f/d"), "NOT_A_DIRECTORY", "ENOTDIR"},
+		"rename over a directory":    {b.rename(sb, "f", "d"), "NOT_A_FILE", "EISDIR"},
+		"rename a directory over":    {b.rename(sb, "made", "f"), "NOT_A_DIRECTORY", "ENOTDIR"},
+		"rename over a full one":     {b.rename(sb, "made", "other"), "DIRECTORY_NOT_EMPTY", "ENOTEMPTY"},
+		"missing":                    {read("gone"), "FILE_NOT_FOUND", "ENOENT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := wantError(t, tt.err, status.Code(tt.err), tt.reason).GetMetadata()["errno"]; got != tt.errno {
+				t.Errorf("errno is %q, want %q", got, tt.errno)
+			}
+		})
+	}
+}
+
 // TestRemovalOfHostileTrees removes what a payload made to resist.
 func TestRemovalOfHostileTrees(t *testing.T) {
 	b := newBox(t)

@@ -125,7 +125,11 @@ func (s *Server) DownloadFile(req *sandboxv1.DownloadFileRequest, stream grpc.Se
 	defer snap.Close()
 	e := snap.Tree().Entry(node)
 	if e.Kind != tree.File {
-		return notRegular(path).with(keyCodebase, id).with(keyPath, path)
+		f := notRegular(path).with(keyCodebase, id).with(keyPath, path)
+		if e.Kind == tree.Dir {
+			f.with(keyErrno, "EISDIR")
+		}
+		return f
 	}
 	f, err := s.cfg.Store.OpenObject(e.Digest)
 	if err != nil {

@@ -58,11 +58,17 @@ func (t target) stat(ctx context.Context) (*sandboxv1.FileInfo, error) {
 
 // MakeDirectory makes a directory with those above it.
 func (s *Server) MakeDirectory(ctx context.Context, req *sandboxv1.MakeDirectoryRequest) (*sandboxv1.FileInfo, error) {
-	t, err := s.targetOf(ctx, req.GetSandboxId(), req.GetPath(), "create")
+	t, err := s.targetOf(ctx, req.GetSandboxId(), req.GetPath(), opCreate)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.run.MakeDirs(ctx, t.path, 0o755); err != nil {
+	err = t.makeDirs(ctx, t.path)
+	if errors.Is(err, unix.ENOTDIR) {
+		if _, serr := t.run.Stat(ctx, t.path); serr == nil {
+			err = unix.EEXIST // not above it, but there itself
+		}
+	}
+	if err != nil {
 		return nil, t.fail(err)
 	}
 	return t.stat(ctx)

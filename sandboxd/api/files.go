@@ -23,6 +23,9 @@ import (
 // fileChunk is how much of a file goes into one message.
 const fileChunk = 256 << 10
 
+// opCreate is what makes a directory.
+const opCreate = "create"
+
 // target is a path in a running sandbox.
 type target struct {
 	run  *sandbox.Run
@@ -48,6 +51,9 @@ func (t target) about() about { return about{sandbox: t.run.Sandbox().Info().ID}
 // refusal names the rule that decided.
 func (t target) fail(err error) error {
 	f, info := t.failure(err), t.run.Sandbox().Info()
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
+		f.with(keyErrno, unix.ErrnoName(errno))
+	}
 	return f.with(keyPath, rooted(t.path)).with(keyOperation, t.op).with(keySandbox, info.ID).with(keyCodebase, info.CodebaseID)
 }
 
@@ -56,7 +62,7 @@ func (t target) failure(err error) *failure {
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fail(codes.NotFound, ReasonFileNotFound, "/workspace%s does not exist", p)
-	case errors.Is(err, unix.ENOTDIR):
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EEXIST) && t.op == opCreate:
 		return fail(codes.FailedPrecondition, ReasonNotADirectory, "%s: not a directory", p)
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENXIO):
 		return notRegular(p)
@@ -131,11 +137,16 @@ func (t target) open(ctx context.Context, flags int, mode uint32) (*os.File, err
 		f.Close()
 		return nil, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		f.Close()
-		return nil, t.fail(unix.ENXIO)
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return f, nil
+	case unix.S_IFDIR:
+		err = unix.EISDIR
+	default:
+		err = unix.ENXIO
 	}
-	return f, nil
+	f.Close()
+	return nil, t.fail(err)
 }
 
 // ReadFile sends a file as the sandbox sees it.
@@ -262,7 +273,7 @@ func (t target) create(ctx context.Context, mode uint32) (*os.File, error) {
 	}
 	f, err = t.open(ctx, flags|unix.O_CREAT, asked)
 	if parent := path.Dir(t.path); errors.Is(err, unix.ENOENT) && parent != "." {
-		if err := t.run.MakeDirs(ctx, parent, 0o755); err != nil {
+		if err := t.makeDirs(ctx, parent); err != nil {
 			return nil, err
 		}
 		f, err = t.open(ctx, flags|unix.O_CREAT, asked)
@@ -275,6 +286,16 @@ func (t target) create(ctx context.Context, mode uint32) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// makeDirs makes a directory and those above it. Whatever else stands in the way
+// of one is ENOTDIR, also a link to nowhere.
+func (t target) makeDirs(ctx context.Context, dir string) error {
+	err := t.run.MakeDirs(ctx, dir, 0o755)
+	if errors.Is(err, unix.EEXIST) {
+		return unix.ENOTDIR
+	}
+	return err
 }
 
 // ListSandboxFiles lists a directory as the sandbox sees it.

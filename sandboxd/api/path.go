@@ -41,7 +41,7 @@ func cleanFile(p string) (string, error) {
 	dirOnly := strings.HasSuffix(p, "/")
 	clean, err := cleanPath(p)
 	if err == nil && (clean == "." || dirOnly) {
-		err = fail(codes.InvalidArgument, ReasonNotAFile, "%q is a directory", p).with(keyPath, p)
+		err = fail(codes.InvalidArgument, ReasonNotAFile, "%q is a directory", p).with(keyPath, p).with(keyErrno, "EISDIR")
 	}
 	return clean, err
 }

@@ -89,6 +89,7 @@ const (
 	keyRuntime   = "runtime"
 	keyLoss      = "loss" // its name
 	keyFix       = "fix"
+	keyErrno     = "errno" // its name, as in errno(3)
 
 	keyConsequence = "consequence"
 )

@@ -28,12 +28,12 @@ func ofStore(err error, a about) *failure {
 }
 
 func ofPath(e *store.PathError) *failure {
-	code, reason := codes.InvalidArgument, ReasonInvalidPath
+	code, reason, errno := codes.InvalidArgument, ReasonInvalidPath, ""
 	switch {
 	case errors.Is(e, store.ErrIsDirectory):
-		code, reason = codes.FailedPrecondition, ReasonNotAFile
+		code, reason, errno = codes.FailedPrecondition, ReasonNotAFile, "EISDIR"
 	case errors.Is(e, store.ErrNotDirectory):
-		code, reason = codes.FailedPrecondition, ReasonNotADirectory
+		code, reason, errno = codes.FailedPrecondition, ReasonNotADirectory, "ENOTDIR"
 	}
-	return fail(code, reason, "%v", e).with(keyPath, e.Path)
+	return fail(code, reason, "%v", e).with(keyPath, e.Path).with(keyErrno, errno)
 }
