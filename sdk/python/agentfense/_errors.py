@@ -18,7 +18,11 @@ ordinary ``except TimeoutError`` catches it::
     +-- CodebaseError
     |   +-- CodebaseNotFoundError   (also LookupError)
     |   +-- ConflictError
-    |   +-- FileNotFoundError       (also builtins.FileNotFoundError)
+    |   +-- FileError               (also OSError)
+    |   |   +-- FileExistsError     (also builtins.FileExistsError)
+    |   |   +-- FileNotFoundError   (also builtins.FileNotFoundError)
+    |   |   +-- IsADirectoryError   (also builtins.IsADirectoryError)
+    |   |   +-- NotADirectoryError  (also builtins.NotADirectoryError)
     |   +-- UploadError
     +-- SessionError
         +-- SessionNotFoundError    (also LookupError)
@@ -28,8 +32,9 @@ All of them survive pickling, attributes included.
 """
 
 import builtins
-import errno
-from typing import Mapping, Optional, Sequence
+import errno as errnos
+import os
+from typing import Any, Mapping, Optional, Sequence
 
 __all__ = [
     "CodebaseError",
@@ -38,9 +43,13 @@ __all__ = [
     "CommandTimeoutError",
     "ConflictError",
     "ConnectionError",
+    "FileError",
+    "FileExistsError",
     "FileNotFoundError",
     "InvalidConfigurationError",
     "InvalidTypeError",
+    "IsADirectoryError",
+    "NotADirectoryError",
     "NotSupportedError",
     "PermissionDeniedError",
     "ProcessNotFoundError",
@@ -55,6 +64,20 @@ __all__ = [
 ]
 
 Details = Optional[Mapping[str, str]]
+
+
+def _fill(error: OSError, number: Optional[int], path: Optional[str]) -> None:
+    """Sets what a builtin OSError has."""
+    error.errno = number
+    error.strerror = None if number is None else os.strerror(number)
+    error.filename = path
+
+
+def _reduced(error: Any) -> Any:
+    """For pickle, which by itself forgets what _fill has set."""
+    names = ("errno", "strerror", "filename")
+    state = {**error.__dict__, **{name: getattr(error, name) for name in names}}
+    return type(error), (error.message,), state
 
 
 class SandboxError(Exception):
@@ -126,8 +149,10 @@ class PermissionDeniedError(SandboxError, PermissionError):
         self.operation = operation
         self.path = path
         self.rule = rule
-        self.errno = errno.EACCES
-        self.filename = path
+        _fill(self, errnos.EACCES, path)
+
+    def __reduce__(self) -> Any:
+        return _reduced(self)
 
 
 class ResourceLimitExceededError(SandboxError):
@@ -278,8 +303,14 @@ class ConflictError(CodebaseError):
         self.paths = list(paths)
 
 
-class FileNotFoundError(CodebaseError, builtins.FileNotFoundError):
-    """The file does not exist, or the policy hides it."""
+class FileError(CodebaseError, OSError):
+    """What cannot be done with a file, whoever tries; ``errno`` is what a local file would give.
+
+    ENOTEMPTY is a directory that holds something, EXDEV a rename between two
+    places, ENXIO something that is neither a file nor a directory.
+    """
+
+    _errno: Optional[int] = None
 
     def __init__(
         self,
@@ -289,11 +320,38 @@ class FileNotFoundError(CodebaseError, builtins.FileNotFoundError):
         *,
         codebase_id: str = "",
         file_path: str = "",
+        errno: Optional[int] = None,
     ) -> None:
         super().__init__(message, details, grpc_code, codebase_id=codebase_id)
         self.file_path = file_path
-        self.errno = errno.ENOENT
-        self.filename = file_path
+        _fill(self, self._errno if errno is None else errno, file_path)
+
+    def __reduce__(self) -> Any:
+        return _reduced(self)
+
+
+class FileExistsError(FileError, builtins.FileExistsError):
+    """Something else is where a directory is to be made."""
+
+    _errno = errnos.EEXIST
+
+
+class FileNotFoundError(FileError, builtins.FileNotFoundError):
+    """The file does not exist, or the policy hides it."""
+
+    _errno = errnos.ENOENT
+
+
+class IsADirectoryError(FileError, builtins.IsADirectoryError):
+    """It is a directory, and not a file."""
+
+    _errno = errnos.EISDIR
+
+
+class NotADirectoryError(FileError, builtins.NotADirectoryError):
+    """It is no directory, or leads through something that is none."""
+
+    _errno = errnos.ENOTDIR
 
 
 class UploadError(CodebaseError):

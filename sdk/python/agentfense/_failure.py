@@ -1,8 +1,9 @@
 """From the status of a failed call to the exception that it means. Pure."""
 
+import errno
 import json
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Optional, Tuple
+from typing import Callable, Dict, Mapping, Optional, Tuple, Type
 
 from . import _errors as errors
 from ._endpoint import diagnose
@@ -201,12 +202,40 @@ def _no_codebase(f: Failure) -> errors.SandboxError:
 
 
 def _no_file(f: Failure) -> errors.SandboxError:
-    return errors.FileNotFoundError(
+    return _file(f, "ENOENT")
+
+
+def _no_directory(f: Failure) -> errors.SandboxError:
+    return _file(f, "ENOTDIR")
+
+
+def _full_directory(f: Failure) -> errors.SandboxError:
+    return _file(f, "ENOTEMPTY")
+
+
+def _no_rename(f: Failure) -> errors.SandboxError:
+    return _file(f, "EXDEV")
+
+
+_FILE_ERRORS: Dict[Optional[int], Type[errors.FileError]] = {
+    errno.EEXIST: errors.FileExistsError,
+    errno.EISDIR: errors.IsADirectoryError,
+    errno.ENOENT: errors.FileNotFoundError,
+    errno.ENOTDIR: errors.NotADirectoryError,
+}
+
+
+def _file(f: Failure, otherwise: str = "") -> errors.SandboxError:
+    """The error for what the kernel said; a server may leave it to the reason to tell."""
+    name = f.get("errno", otherwise)
+    number = getattr(errno, name, None) if name in errno.errorcode.values() else None
+    return _FILE_ERRORS.get(number, errors.FileError)(
         f.message,
         f.details,
         f.code,
         codebase_id=f.get("codebase_id", f.about.codebase_id),
         file_path=f.get("path", f.about.path),
+        errno=number,
     )
 
 
@@ -302,15 +331,17 @@ _BY_REASON: Dict[str, Build] = {
     "COMMIT_CONFLICT": _conflict,
     "COMMIT_FAILED": _codebase,
     "DIRECTORY_MISMATCH": _upload,
+    "DIRECTORY_NOT_EMPTY": _full_directory,
     "DIRECTORY_NOT_FOUND": _upload,
     "FILE_CHANGED": _upload,
     "FILE_NOT_FOUND": _no_file,
     "FILE_UNREADABLE": _upload,
     "LIMIT_EXCEEDED": _limit,
-    "NOT_A_DIRECTORY": _codebase,
-    "NOT_A_FILE": _codebase,
+    "NOT_A_DIRECTORY": _no_directory,
+    "NOT_A_FILE": _file,
     "PERMISSION_DENIED": _denied,
     "PROCESS_NOT_FOUND": _no_process,
+    "RENAME_IMPOSSIBLE": _no_rename,
     "RUNTIME_UNAVAILABLE": _not_supported,
     "SANDBOX_NOT_FOUND": _no_sandbox,
     "SANDBOX_NOT_RUNNING": _not_running,

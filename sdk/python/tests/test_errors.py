@@ -124,8 +124,20 @@ CASES = {
     "COMMIT_FAILED": (13, {}, "CodebaseError", {}),
     "DIRECTORY_MISMATCH": (9, {"path": "/p"}, "UploadError", {"file_path": "/p"}),
     "DIRECTORY_NOT_FOUND": (5, {"path": "/p"}, "UploadError", {"file_path": "/p"}),
-    "NOT_A_DIRECTORY": (9, {"path": "src"}, "CodebaseError", {}),
-    "NOT_A_FILE": (9, {"path": "src"}, "CodebaseError", {}),
+    "NOT_A_DIRECTORY": (
+        9,
+        {"path": "src"},
+        "NotADirectoryError",
+        {"file_path": "src", "filename": "src", "errno": errno.ENOTDIR},
+    ),
+    "NOT_A_FILE": (9, {"path": "src"}, "FileError", {"file_path": "src", "errno": None}),
+    "DIRECTORY_NOT_EMPTY": (
+        9,
+        {"path": "src", "errno": "ENOTEMPTY"},
+        "FileError",
+        {"errno": errno.ENOTEMPTY, "strerror": "Directory not empty", "codebase_id": "cb_1"},
+    ),
+    "RENAME_IMPOSSIBLE": (9, {"path": "src"}, "FileError", {"errno": errno.EXDEV}),
     "INVALID_RULE": (3, {"rule": "[", "rule_index": "3"}, "InvalidConfigurationError", {}),
     "MISSING_FIELD": (3, {"field": "command"}, "InvalidConfigurationError", {}),
     "RUNTIME_UNAVAILABLE": (9, {"runtime": "docker"}, "NotSupportedError", {}),
@@ -148,6 +160,29 @@ def test_reason_becomes_its_exception(reason):
     assert error.reason == reason
     assert error.grpc_code == code
     assert error.details.items() >= dict(metadata, reason=reason).items()
+
+
+@pytest.mark.parametrize(
+    "reason, name, kind, builtin",
+    [
+        ("NOT_A_FILE", "EISDIR", "IsADirectoryError", builtins.IsADirectoryError),
+        ("NOT_A_FILE", "ENXIO", "FileError", OSError),
+        ("NOT_A_FILE", "ENOSUCH", "FileError", OSError),
+        ("NOT_A_FILE", "errorcode", "FileError", OSError),
+        ("NOT_A_DIRECTORY", "EEXIST", "FileExistsError", builtins.FileExistsError),
+        ("NOT_A_DIRECTORY", "ENOTDIR", "NotADirectoryError", builtins.NotADirectoryError),
+        ("FILE_NOT_FOUND", "ENOENT", "FileNotFoundError", builtins.FileNotFoundError),
+    ],
+)
+def test_what_the_kernel_said_of_a_file_decides(reason, name, kind, builtin):
+    error = to_error(9, "told", detail(9, reason, {"errno": name, "path": "p"}), ABOUT)
+    assert type(error) is getattr(agentfense, kind)
+    assert isinstance(error, builtin) and isinstance(error, agentfense.CodebaseError)
+    assert error.errno == getattr(errno, name if name in errno.errorcode.values() else "", None)
+    copy = pickle.loads(pickle.dumps(error))
+    seen = ("errno", "strerror", "filename", "file_path", "details", "grpc_code", "message")
+    assert [getattr(copy, s) for s in seen] == [getattr(error, s) for s in seen]
+    assert str(error) == "told"
 
 
 def test_every_reason_that_is_mapped_is_tested():
@@ -195,6 +230,7 @@ def test_a_damaged_detail_does_not_hide_the_failure():
         ("CodebaseNotFoundError", LookupError),
         ("SessionNotFoundError", LookupError),
         ("ProcessNotFoundError", LookupError),
+        ("FileError", OSError),
         ("FileNotFoundError", builtins.FileNotFoundError),
         ("InvalidConfigurationError", ValueError),
         ("NotSupportedError", NotImplementedError),
