@@ -29,7 +29,8 @@ class Endpoint:
 
 def resolve(endpoint: Optional[_check.Path] = None) -> Endpoint:
     """The argument, else AGENTFENSE_ENDPOINT, else the default socket."""
-    given = _check.maybe_path(endpoint, "endpoint") or os.environ.get(ENVIRONMENT) or DEFAULT
+    named = _check.maybe_path(endpoint, "endpoint")
+    given = named or _check.text(os.environ.get(ENVIRONMENT, ""), ENVIRONMENT) or DEFAULT
     path = given
     for prefix in ("unix://", "unix:"):
         if given.startswith(prefix):
@@ -48,7 +49,8 @@ def resolve(endpoint: Optional[_check.Path] = None) -> Endpoint:
 def _tcp(given: str) -> Endpoint:
     target = given[len("tcp://") :] if given.startswith("tcp://") else given
     host, colon, port = target.rpartition(":")
-    if "://" in target or not colon or not host or not port.isdigit():
+    wrong_port = not (port.isascii() and port.isdigit() and 0 < int(port[-9:]) < 1 << 16)
+    if "://" in target or not colon or not host or wrong_port:
         raise InvalidConfigurationError(
             f"endpoint {given!r} is neither unix:///path/to/socket nor host:port"
         )

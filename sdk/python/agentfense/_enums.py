@@ -3,6 +3,7 @@
 from enum import Enum
 from typing import Optional, Type, TypeVar
 
+from ._check import wrong
 from ._errors import InvalidConfigurationError
 
 E = TypeVar("E", bound="_Word")
@@ -18,14 +19,16 @@ class _Word(str, Enum):
         return format(str(self.value), spec)
 
     @classmethod
-    def of(cls: Type[E], value: object) -> E:
-        """The member with this value; InvalidConfigurationError if there is none."""
+    def of(cls: Type[E], value: object, name: str) -> E:
+        """The member with this value; an error that names the argument if there is none."""
+        if not isinstance(value, str):
+            raise wrong(value, name, f"a {cls.__name__} or its value")
         try:
             return cls(value)
         except ValueError:
             known = ", ".join(repr(str(m)) for m in cls)
             raise InvalidConfigurationError(
-                f"{cls.__name__} {value!r} is unknown: use one of {known}"
+                f"{name} {value!r} is unknown: use one of {known}"
             ) from None
 
 

@@ -14,7 +14,6 @@ import uuid
 from dataclasses import dataclass
 from typing import IO, Iterator, Optional, Tuple, Union
 
-from . import _check
 from ._enums import Kind
 from ._errors import InvalidConfigurationError
 
@@ -59,7 +58,6 @@ class Directory:
     """One local directory. Close it, or use it in a ``with`` block."""
 
     def __init__(self, path: "Union[str, os.PathLike[str]]") -> None:
-        _check.path(path, "local_dir")
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as e:

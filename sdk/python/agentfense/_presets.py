@@ -1,9 +1,10 @@
 """Named lists of rules, and how a user's own rules join them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Tuple, Union
 
-from ._check import wrong
+from . import _check
+from ._check import text
 from ._errors import InvalidConfigurationError
 from ._types import Permission, PermissionRule, RuleLike
 
@@ -42,10 +43,10 @@ _presets: Dict[str, List[PermissionRule]] = {
 
 def get_preset(name: Optional[str]) -> List[PermissionRule]:
     """The preset's rules, each with the preset's name; None is the default preset."""
-    name = DEFAULT_PRESET if name is None else name
+    name = DEFAULT_PRESET if name is None else text(name, "preset")
     try:
         rules = _presets[name]
-    except (KeyError, TypeError):
+    except KeyError:
         known = ", ".join(list_presets())
         raise InvalidConfigurationError(
             f"preset {name!r} is unknown: use one of {known}, or register_preset()"
@@ -60,11 +61,12 @@ def list_presets() -> List[str]:
 
 def register_preset(name: str, rules: Iterable[RuleLike]) -> None:
     """Adds a preset for this process. A name that is taken is a ValueError."""
-    if not isinstance(name, str) or not name:
-        raise InvalidConfigurationError(f"preset name {name!r} is not a non-empty string")
+    if not text(name, "name"):
+        raise InvalidConfigurationError("name is empty")
     if name in _presets:
         raise InvalidConfigurationError(f"preset {name!r} exists already")
-    _presets[name] = [PermissionRule.of(rule) for rule in rules]
+    given = _check.listed(rules, "rules", "a list of rules")
+    _presets[name] = [PermissionRule.of(rule) for rule in given]
 
 
 def extend_preset(
@@ -79,21 +81,21 @@ def extend_preset(
     """
     rules = get_preset(base)
     highest = max((rule.priority for rule in rules), default=0)
-    rules.extend(PermissionRule.of(rule) for rule in additions or ())
-    for given in overrides or ():
-        rule = PermissionRule.of(given)
+    rules.extend(own(additions, "additions"))
+    for rule in own(overrides, "overrides"):
         if rule.priority <= highest:
             rule = replace(rule, priority=highest + 100)
         rules.append(rule)
     return rules
 
 
-def listed(permissions: Optional[PermissionsLike]) -> List[Any]:
-    if permissions is None:
-        return []
-    if isinstance(permissions, (str, bytes, Mapping)) or not isinstance(permissions, Iterable):
-        raise wrong(permissions, "permissions", "a list of rules")
-    return list(permissions)
+def listed(rules: Optional[PermissionsLike], name: str = "permissions") -> List[Any]:
+    return [] if rules is None else _check.listed(rules, name, "a list of rules")
+
+
+def own(rules: Optional[PermissionsLike], name: str = "permissions") -> List[PermissionRule]:
+    """The user's own rules."""
+    return [PermissionRule.of(rule) for rule in listed(rules, name)]
 
 
 def compose(preset: Optional[str], permissions: Optional[PermissionsLike]) -> List[PermissionRule]:
@@ -101,5 +103,4 @@ def compose(preset: Optional[str], permissions: Optional[PermissionsLike]) -> Li
 
     A later rule wins a tie, so the user's do.
     """
-    own = [PermissionRule.of(rule) for rule in listed(permissions) if rule is not ...]
-    return get_preset(preset) + own
+    return get_preset(preset) + own(rule for rule in listed(permissions) if rule is not ...)

@@ -8,9 +8,11 @@ from . import _wire
 from ._errors import CommandTimeoutError, SandboxError
 from ._gen import codebase_pb2 as cb
 from ._gen import sandbox_pb2 as sb
-from ._types import Codebase, Command, ExecChunk, ExecResult
+from ._types import Codebase, ExecChunk, ExecResult
 
 STDOUT, STDERR = "stdout", "stderr"
+# Bytes that a codebase's name may have.
+_NAME = 256
 
 
 class ExecReducer:
@@ -20,7 +22,7 @@ class ExecReducer:
     the output as it goes, so a stream of any length costs no memory.
     """
 
-    def __init__(self, command: Command, limit: Optional[int] = None) -> None:
+    def __init__(self, command: str, limit: Optional[int] = None) -> None:
         self._command = command
         self._limit = limit
         self._output: Dict[str, List[bytes]] = {STDOUT: [], STDERR: []}
@@ -129,4 +131,6 @@ class TreeReducer:
 
 def name_of(path: str) -> str:
     """The name that a codebase gets from its directory."""
-    return os.path.basename(os.path.realpath(path)) or "root"
+    found = os.fsencode(os.path.basename(os.path.realpath(path))).decode("utf-8", "replace")
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in found)
+    return shown.encode()[:_NAME].decode("utf-8", "ignore") or "root"

@@ -1,7 +1,7 @@
 """Requests of more than a few fields, and what a user may not ask for. Pure."""
 
 import dataclasses
-import os
+import shlex
 from datetime import timedelta
 from typing import Any, Dict, Iterable, List, Mapping, Optional, TypeVar
 
@@ -47,13 +47,24 @@ def limits_out(limits: t.ResourceLimits) -> common.ResourceLimits:
         raise _check.wrong(limits, "resources", "a ResourceLimits")
     counts = [f.name for f in dataclasses.fields(limits) if f.name != "timeout"]
     given: Dict[str, Any] = {
-        name: _check.number(getattr(limits, name), f"ResourceLimits.{name}") for name in counts
+        name: _count(getattr(limits, name), f"ResourceLimits.{name}") for name in counts
     }
     request = common.ResourceLimits(**given)
     longest = _wire.seconds(limits.timeout, "ResourceLimits.timeout")
     if longest is not None:
         _wire.set_duration(request.timeout, longest)
     return request
+
+
+def _count(value: Optional[int], name: str) -> Optional[int]:
+    if value is None:
+        return None
+    found = _check.number(value, name, -_check.MAX_INT64, _check.MAX_INT64)
+    if found <= 0:
+        raise InvalidConfigurationError(
+            f"{name} {found} is not above 0; None is the server's default"
+        )
+    return found
 
 
 def create_sandbox(
@@ -63,7 +74,7 @@ def create_sandbox(
     runtime: t.RuntimeType = t.RuntimeType.BWRAP,
     image: Optional[str] = None,
     resources: Optional[t.ResourceLimits] = None,
-    labels: Optional[Dict[str, str]] = None,
+    labels: Optional[Mapping[str, str]] = None,
     expires_in: _wire.Seconds = None,
     idle_timeout: _wire.Seconds = None,
     commit_mode: t.CommitMode = t.CommitMode.MANUAL,
@@ -77,15 +88,15 @@ def create_sandbox(
         codebase_id=_check.text(codebase_id, "codebase_id"),
         permissions=rules_out(rules),
         labels=_check.words(labels, "labels"),
-        runtime=_RUNTIME[t.RuntimeType.of(runtime)],
+        runtime=_RUNTIME[t.RuntimeType.of(runtime, "runtime")],
         image=_check.maybe_text(image, "image"),
         resources=None if resources is None else limits_out(resources),
-        commit_mode=_COMMIT_MODE[t.CommitMode.of(commit_mode)],
+        commit_mode=_COMMIT_MODE[t.CommitMode.of(commit_mode, "commit_mode")],
         accept_losses=_check.several(accept_losses, "accept_losses"),
-        strict=bool(strict),
+        strict=_check.flag(strict, "strict"),
         seccomp_groups=_check.several(seccomp_groups, "seccomp_groups"),
         request_id=request_id,
-        start=start,
+        start=_check.flag(start, "start"),
     )
     for name, value in (("expires_in", expires_in), ("idle_timeout", idle_timeout)):
         span = _wire.seconds(value, name)
@@ -109,7 +120,7 @@ def exec_request(
     command: t.Command,
     *,
     stdin: Optional[_wire.Bytes] = None,
-    env: Optional[Dict[str, str]] = None,
+    env: Optional[Mapping[str, str]] = None,
     workdir: Optional[_check.Path] = None,
     timeout: Optional[float] = None,
 ) -> sb.ExecRequest:
@@ -120,24 +131,30 @@ def exec_request(
         output_limit=OUTPUT_LIMIT,
     )
     if isinstance(command, str):
-        request.command = command
-    elif isinstance(command, Iterable) and not isinstance(command, (bytes, bytearray, Mapping)):
-        request.argv.extend(_argument(arg, i) for i, arg in enumerate(command))
+        request.command = shell_command(command)
     else:
-        raise _check.wrong(command, "command", "a str for the shell, or a list of arguments")
-    if not request.command and not request.argv:
-        raise InvalidConfigurationError("the command is empty")
+        argv = _check.argv(command, "command")
+        if not argv or not argv[0]:
+            raise InvalidConfigurationError("command is empty")
+        request.argv.extend(argv)
     if stdin is not None:
-        request.stdin_bytes = _check.data(stdin, "the input")
+        request.stdin_bytes = _check.data(stdin, "stdin")
     if timeout is not None:
         _wire.set_duration(request.timeout, timeout)
     return request
 
 
-def _argument(value: object, index: int) -> bytes:
-    if isinstance(value, (str, bytes, os.PathLike)):
-        return os.fsencode(value)
-    raise _check.wrong(value, f"command[{index}]", "a str, bytes or os.PathLike")
+def shell_command(command: str) -> str:
+    if not _check.text(command, "command"):
+        raise InvalidConfigurationError("command is empty")
+    return command
+
+
+def command_text(request: sb.ExecRequest) -> str:
+    """The command as a person would type it."""
+    if request.command:
+        return request.command
+    return " ".join(shlex.quote(arg.decode("utf-8", "replace")) for arg in request.argv)
 
 
 # A shell for a terminal; on one it is interactive by itself.
@@ -146,19 +163,20 @@ _TERMINAL = "if command -v bash >/dev/null; then exec bash; fi; exec sh"
 
 def spawn(request: sb.ExecRequest, open_stdin: bool, request_id: str) -> pr.SpawnRequest:
     request.output_limit = 0
-    return pr.SpawnRequest(exec=request, open_stdin=open_stdin, request_id=request_id)
+    stays = _check.flag(open_stdin, "open_stdin")
+    return pr.SpawnRequest(exec=request, open_stdin=stays, request_id=request_id)
 
 
 def terminal(
     sandbox_id: str,
     size: common.WindowSize,
     command: Optional[t.Command],
-    env: Optional[Dict[str, str]],
+    env: Optional[Mapping[str, str]],
     workdir: Optional[_check.Path],
     timeout: Optional[float],
     request_id: str,
 ) -> pr.SpawnRequest:
-    environment = {"TERM": "xterm-256color", **(env or {})}
+    environment = {"TERM": "xterm-256color", **(_check.words(env, "env") or {})}
     request = exec_request(
         sandbox_id,
         _TERMINAL if command is None else command,
@@ -173,7 +191,7 @@ def terminal(
 def create_session(
     sandbox_id: str,
     shell: Optional[_check.Path],
-    env: Optional[Dict[str, str]],
+    env: Optional[Mapping[str, str]],
     workdir: Optional[_check.Path],
     idle_timeout: _wire.Seconds,
     request_id: str,
@@ -194,11 +212,9 @@ def create_session(
 def session_exec(session_id: str, command: str, timeout: Optional[float]) -> sb.SessionExecRequest:
     if not isinstance(command, str):
         raise _check.wrong(command, "command", "a str: shlex.join() makes one of a list")
-    if not command:
-        raise InvalidConfigurationError("the command is empty")
     request = sb.SessionExecRequest(
         session_id=_check.text(session_id, "session_id"),
-        command=command,
+        command=shell_command(command),
         output_limit=OUTPUT_LIMIT,
     )
     if timeout is not None:
@@ -207,22 +223,16 @@ def session_exec(session_id: str, command: str, timeout: Optional[float]) -> sb.
 
 
 def window(cols: int, rows: int) -> common.WindowSize:
-    for size in (cols, rows):
-        if not isinstance(size, int) or not 0 < size < 1 << 16:
-            raise InvalidConfigurationError(
-                f"a terminal of {cols!r} columns and {rows!r} rows is none: use 1 to 65535"
-            )
-    return common.WindowSize(cols=cols, rows=rows)
+    return common.WindowSize(
+        cols=_check.number(cols, "cols", 1, 65535), rows=_check.number(rows, "rows", 1, 65535)
+    )
 
 
 def chosen(paths: object, otherwise: str) -> List[bytes]:
     """The paths that a call is limited to; [] for None, an error for none at all."""
     if paths is None:
         return []
-    given: Any = [paths] if isinstance(paths, (str, bytes, os.PathLike)) else paths
-    if not isinstance(given, Iterable):
-        raise _check.wrong(paths, "paths", "a path or a list of paths")
-    found = [_check.path(path, f"paths[{i}]") for i, path in enumerate(given)]
+    found = _check.paths(paths, "paths")
     if not found:
         raise InvalidConfigurationError(f"paths is empty: leave it out to {otherwise} all")
     return found

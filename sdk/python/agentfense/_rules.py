@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Optional, Union, cast
+from typing import Any, Dict, Mapping, Optional, Union
 
+from . import _check
 from ._enums import PatternType, Permission
-from ._errors import InvalidConfigurationError
+from ._errors import InvalidConfigurationError, InvalidTypeError
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,10}\Z")
 
@@ -25,12 +26,14 @@ class PermissionRule:
     preset: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pattern, str) or not self.pattern:
-            raise InvalidConfigurationError(f"pattern {self.pattern!r} is not a non-empty string")
-        if not isinstance(self.priority, int) or not -(2**31) <= self.priority < 2**31:
-            raise InvalidConfigurationError(f"priority {self.priority!r} is not a 32-bit integer")
-        object.__setattr__(self, "permission", Permission.of(self.permission))
-        object.__setattr__(self, "type", PatternType.of(self.type))
+        if not _check.text(self.pattern, "pattern"):
+            raise InvalidConfigurationError("pattern is empty")
+        _check.text(self.preset, "preset")
+        low, high = -_check.MAX_INT32 - 1, _check.MAX_INT32
+        priority = _check.number(self.priority, "priority", low, high)
+        object.__setattr__(self, "priority", priority)
+        object.__setattr__(self, "permission", Permission.of(self.permission, "permission"))
+        object.__setattr__(self, "type", PatternType.of(self.type, "type"))
 
     def __str__(self) -> str:
         kind = "" if self.type is PatternType.GLOB else f"{self.type} "
@@ -48,16 +51,18 @@ class PermissionRule:
         if isinstance(rule, str):
             return cls._read(rule)
         if not isinstance(rule, Mapping):
-            raise InvalidConfigurationError(
+            raise InvalidTypeError(
                 f"rule {rule!r} is no PermissionRule, dict with its fields, or"
                 " 'PATTERN=LEVEL@PRIORITY'"
             )
-        try:
-            return cls(**cast(Any, rule))
-        except TypeError:
+        given: Dict[Any, Any] = dict(rule)
+        unknown = [key for key in given if key not in _KEYS]
+        if unknown or "pattern" not in given:
+            why = f"unknown key {unknown[0]!r}" if unknown else "no pattern"
             raise InvalidConfigurationError(
-                f"rule {dict(rule)!r}: use the keys pattern, permission, type and priority"
-            ) from None
+                f"rule {given!r} has {why}: use the keys pattern, permission, type and priority"
+            )
+        return cls(**given)
 
     @classmethod
     def _read(cls, text: str) -> "PermissionRule":
@@ -67,10 +72,11 @@ class PermissionRule:
             raise InvalidConfigurationError(
                 f"rule {text!r} is not 'PATTERN=LEVEL' or 'PATTERN=LEVEL@PRIORITY'"
             )
-        return cls(pattern, Permission.of(level), priority=int(priority or 0))
+        return cls(pattern, Permission.of(level, "permission"), priority=int(priority or 0))
 
 
 RuleLike = Union[PermissionRule, Mapping[str, object], str]
+_KEYS = ("pattern", "permission", "type", "priority", "preset")
 
 
 def shown(path: str) -> str:

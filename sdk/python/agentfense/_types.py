@@ -6,10 +6,9 @@ the way there and back.
 """
 
 import os
-import shlex
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Tuple, Union
 
 # The enums belong to these types: modules import both from here.
 from ._enums import (
@@ -329,11 +328,4 @@ class ServerInfo:
 
 
 Argument = Union[str, bytes, "os.PathLike[str]"]
-Command = Union[str, Sequence[Argument]]
-
-
-def command_text(command: Command) -> str:
-    """The command as a person would type it."""
-    if isinstance(command, str):
-        return command
-    return " ".join(shlex.quote(os.fsencode(a).decode("utf-8", "replace")) for a in command)
+Command = Union[str, Iterable[Argument]]

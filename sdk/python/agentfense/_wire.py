@@ -49,6 +49,9 @@ _SKIP = {
     cb.SkippedEntries.REASON_NAME_TOO_LONG: t.SkipReason.NAME_TOO_LONG,
 }
 
+# Seconds that are no mistake.
+_LONGEST = 1e9
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -68,15 +71,38 @@ def seconds(value: Seconds, name: str = "timeout") -> Optional[float]:
     """The value as seconds; None stays None, and 0 or less is an error."""
     if value is None:
         return None
+    number = _seconds(value, name)
+    if not 0 < number < _LONGEST:
+        hint = "; None is no limit" if name == "timeout" else ""
+        raise InvalidConfigurationError(
+            f"{name} {value!r} is not above 0 and below 10**9 seconds{hint}"
+        )
+    return number
+
+
+def patience(value: Seconds, name: str = "timeout") -> Optional[float]:
+    """How long to wait for something that goes on by itself: 0 or less is not at all."""
+    if value is None:
+        return None
+    number = _seconds(value, name)
+    if not -_LONGEST < number < _LONGEST:
+        raise InvalidConfigurationError(
+            f"{name} {value!r} is not below 10**9 seconds; None is no limit"
+        )
+    return max(number, 0.0)
+
+
+def _seconds(value: Union[int, float, timedelta], name: str) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        raise _check.wrong(value, name, "seconds or a timedelta")
     try:
-        if isinstance(value, (str, bytes, bool)):
-            raise TypeError
-        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        return float(value)
+    except OverflowError:
+        return float("inf")
     except (TypeError, ValueError):
         raise _check.wrong(value, name, "seconds or a timedelta") from None
-    if not 0 < number < 1e9:
-        raise InvalidConfigurationError(f"{name} {value!r} is not above 0 and below 10**9 seconds")
-    return number
 
 
 def set_duration(target: Duration, value: float) -> None:
@@ -237,7 +263,7 @@ def upload_result(message: cb.UploadResult) -> t.UploadResult:
     return t.UploadResult(message.codebase_id, message.file_path, message.size, message.checksum)
 
 
-def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
+def exec_result(message: sb.ExecResult, command: str) -> t.ExecResult:
     stdout = message.stdout_bytes or message.stdout.encode("utf-8")
     stderr = message.stderr_bytes or message.stderr.encode("utf-8")
     return t.ExecResult(
@@ -245,7 +271,7 @@ def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
         stderr=stderr.decode("utf-8", "replace"),
         exit_code=message.exit_code,
         duration=duration(message.duration),
-        command=t.command_text(command),
+        command=command,
         stdout_bytes=stdout,
         stderr_bytes=stderr,
         truncated=message.stdout_truncated or message.stderr_truncated,
@@ -258,7 +284,7 @@ def exec_result(message: sb.ExecResult, command: t.Command) -> t.ExecResult:
 
 def exec_exit(
     message: sb.ExecExit,
-    command: t.Command,
+    command: str,
     stdout: bytes,
     stderr: bytes,
     truncated: bool = False,
@@ -269,7 +295,7 @@ def exec_exit(
         stderr=stderr.decode("utf-8", "replace"),
         exit_code=message.exit_code,
         duration=duration(message.duration),
-        command=t.command_text(command),
+        command=command,
         stdout_bytes=stdout,
         stderr_bytes=stderr,
         truncated=truncated,

@@ -389,7 +389,7 @@ class Fake(Sessions, Processes, Files, Deltas, Holds):
         start = got[0].start
         found = await self._sandbox(context, start.sandbox_id, running=True)
         data = b"".join(r.data for r in got[1:])
-        self.files[found.codebase_id][start.path.decode()] = data
+        self.files[found.codebase_id][os.fsdecode(start.path)] = data
         return cb.FileInfo(path_bytes=start.path, size=len(data), mode=start.mode or 0o644)
 
     async def ListSandboxFiles(self, request: Any, context: Any) -> Any:

@@ -130,7 +130,7 @@ class Processes:
             id=f"proc_{next(self._numbers)}",
             sandbox_id=request.exec.sandbox_id,
             pid=11,
-            command=request.exec.command or b" ".join(request.exec.argv).decode(),
+            command=request.exec.command or b" ".join(request.exec.argv).decode(errors="replace"),
             pty=request.exec.HasField("pty"),
         )
         self.processes[info.id] = FakeProcess(info, request)

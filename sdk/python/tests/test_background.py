@@ -5,6 +5,7 @@ import io
 import signal
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -72,6 +73,22 @@ def test_a_wait_that_times_out_does_nothing_to_the_process(sandbox):
     process.send_stdin(" late")
     process.close_stdin()
     assert process.wait(timeout=5).stdout == "early late"
+
+
+@pytest.mark.parametrize("now", [0, 0.0, -1, timedelta(0)])
+def test_no_time_at_all_asks_what_there_is(sandbox, now):
+    process, silent = sandbox.spawn("cat", b"early"), sandbox.spawn("sleep")
+    for wait in (process.wait, process.wait, silent.wait, silent.read):
+        with pytest.raises(agentfense.CommandTimeoutError, match="0 s$"):
+            wait(timeout=now)
+    process.send_stdin(b"x" * 100_000)
+    process.close_stdin()
+    while process.poll() is None:
+        pass
+    assert process.wait(timeout=now).stdout == "early" + "x" * 100_000
+    assert process.wait(timeout=now).exit_code == 0 and process.read(timeout=now) is None
+    ended = sandbox.spawn("x")
+    assert ended.read(timeout=now) == b"x" and ended.read(timeout=now) is None
 
 
 def test_kill_sends_the_signal_and_twice_is_no_error(fake, sandbox):

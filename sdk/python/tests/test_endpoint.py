@@ -34,6 +34,12 @@ def test_argument_then_environment_then_default(monkeypatch):
     assert _endpoint.resolve().socket_path == "/run/agentfense/api.sock"
 
 
+def test_an_environment_that_is_no_text_is_named(monkeypatch):
+    monkeypatch.setenv("AGENTFENSE_ENDPOINT", "/run/\udcff")
+    with pytest.raises(ValueError, match="AGENTFENSE_ENDPOINT .* is not valid UTF-8"):
+        _endpoint.resolve()
+
+
 def test_no_server_names_the_command_that_starts_one(tmp_path):
     message = _endpoint.diagnose(f"unix://{tmp_path}/s", "failed to connect")
     assert "no such file or directory" in message

@@ -168,7 +168,7 @@ def test_exec_result_keeps_exact_bytes():
         oom_killed=True,
     )
     message.duration.FromMicroseconds(1_500_001)
-    result = _wire.exec_result(message, ["a b", "c"])
+    result = _wire.exec_result(message, "'a b' c")
     assert (result.stdout, result.stdout_bytes) == ("\ufffd", b"\xff")
     assert (result.stderr, result.stderr_bytes) == ("plain", b"plain")
     assert (result.exit_code, result.signal, result.success) == (137, 9, False)

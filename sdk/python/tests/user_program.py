@@ -1,7 +1,9 @@
 """A user's program: type checkers read it, strictly, against the built package."""
 
 import asyncio
+import os
 import pathlib
+from types import MappingProxyType
 from typing import List
 
 from agentfense import (
@@ -39,10 +41,13 @@ def main() -> int:
         files: List[FileInfo] = sandbox.list_files()
         here = pathlib.Path("src")
         sandbox.run(["ls", here], workdir=here, input=bytearray(b"x"))
+        sandbox.run(("ls", b"x"), env=os.environ)
+        sandbox.spawn(map(str, ["echo", 1]), env=MappingProxyType({"A": "b"})).kill("TERM")
+        sandbox.fork(labels=MappingProxyType({"a": "b"})).destroy()
         sandbox.write_file(here / "x", sandbox.read_file(here / "y"))
         sandbox.commit([here])
         session: SandboxSession
-        with sandbox.session(env={"A": "b"}) as session:
+        with sandbox.session(env=os.environ) as session:
             code: int = session.exec("true", timeout=5).exit_code
         process: Process = sandbox.spawn(["cat"])
         process.send_stdin("x")

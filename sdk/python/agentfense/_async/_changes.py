@@ -1,8 +1,9 @@
 """A sandbox's files and its delta: what it sees, and what it changed."""
 
-from typing import Dict, List, Optional, TypeVar
+import os
+from typing import List, Mapping, Optional, TypeVar
 
-from .. import _requests
+from .. import _check, _requests
 from .. import _types as t
 from .._failure import answered
 from .._local import Directory
@@ -70,9 +71,9 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         whatever happens meanwhile.
         """
         client = self._live()
-        if not restart:
+        if not _check.flag(restart, "restart"):
             return await client.discard(self.id, paths)
-        _requests.chosen(paths, "discard")
+        chosen = [os.fsdecode(path) for path in _requests.chosen(paths, "discard")]
 
         async def start() -> None:
             self._info = await client.start_sandbox(self.id)
@@ -81,7 +82,7 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         try:
             self._info = await client.stop_sandbox(self.id)
             stopped = True
-            dropped = await client.discard(self.id, paths)
+            dropped = await client.discard(self.id, chosen or None)
             await _flavor.shielded(start)
         except BaseException as e:
             if stopped or not answered(e):
@@ -94,16 +95,16 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         return await self._live().snapshot_sandbox(self.id, name)
 
     def fork(
-        self: S, labels: Optional[Dict[str, str]] = None, *, auto_start: bool = True
+        self: S, labels: Optional[Mapping[str, str]] = None, *, auto_start: bool = True
     ) -> "_flavor.Opening[S]":
         """A second sandbox with the same snapshot, policy and changes, and no process.
 
         From there on neither sees what the other does. It is destroyed on its
         own; the codebase is not its.
         """
-        return _flavor.Opening(self._fork(labels, auto_start))
+        return _flavor.Opening(self._fork(labels, _check.flag(auto_start, "auto_start")))
 
-    async def _fork(self: S, labels: Optional[Dict[str, str]], auto_start: bool) -> S:
+    async def _fork(self: S, labels: Optional[Mapping[str, str]], auto_start: bool) -> S:
         info = await self._live().fork_sandbox(self.id, labels, start=auto_start)
         return type(self)(self._client.another(), info, self._codebase, owns_sandbox=True)
 
@@ -119,6 +120,8 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         what is in a ``.git`` directory that ``paths`` does not name are refused.
         """
         chosen = _requests.chosen(paths, "apply")
+        _check.path(local_dir, "local_dir")
+        _check.flag(force, "force")
         client = self._live()
         info = await client.get_sandbox(self.id)
         with Directory(local_dir) as target:

@@ -1,13 +1,13 @@
 """A sandbox's commands: at once, as a stream, in a session, in the background."""
 
-from typing import Dict, List, Optional
+from typing import List, Mapping, Optional
 
 from .. import _check, _wire
 from .. import _types as t
 from .._errors import ProcessNotFoundError
 from .._work import ProcessInfo
 from . import _flavor
-from ._exec import AsyncExecStream, Callback
+from ._exec import AsyncExecStream, Callback, Listeners
 from ._object import AsyncSandboxObject
 from .process import AsyncProcess, AsyncPty
 from .session import AsyncSandboxSession
@@ -20,7 +20,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         self,
         command: t.Command,
         timeout: _wire.Seconds = 60,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         raise_on_error: bool = False,
         *,
@@ -37,10 +37,12 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         ``raise_on_denied`` a command that ran into the policy is
         PermissionDeniedError; else its result lists the denials.
         """
+        _check.flag(raise_on_error, "raise_on_error")
+        _check.flag(raise_on_denied, "raise_on_denied")
         result = await self._live().exec(
             self.id,
             command,
-            input,
+            None if input is None else _check.data(input, "input"),
             env,
             workdir,
             timeout,
@@ -55,7 +57,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         self,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> t.ExecResult:
@@ -66,7 +68,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         self,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> AsyncExecStream:
@@ -76,7 +78,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
     def session(
         self,
         shell: Optional[_check.Path] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         *,
         workdir: Optional[_check.Path] = None,
         idle_timeout: _wire.Seconds = None,
@@ -91,7 +93,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
     async def _open_session(
         self,
         shell: Optional[_check.Path],
-        env: Optional[Dict[str, str]],
+        env: Optional[Mapping[str, str]],
         workdir: Optional[_check.Path],
         idle_timeout: _wire.Seconds,
     ) -> AsyncSandboxSession:
@@ -110,7 +112,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         self,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
@@ -125,12 +127,13 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         The callbacks get the output while ``wait`` or an iteration reads it.
         """
         client = self._live()
+        listeners = Listeners(on_stdout, on_stderr)
 
         async def start() -> AsyncProcess:
             info = await client.spawn(
                 self.id, command, stdin, env, workdir, timeout, open_stdin=open_stdin
             )
-            return AsyncProcess(client, info, on_stdout, on_stderr)
+            return AsyncProcess(client, info, listeners)
 
         return _flavor.Opening(start())
 
@@ -139,7 +142,7 @@ class AsyncSandboxCommands(AsyncSandboxObject):
         cols: int = 80,
         rows: int = 24,
         command: Optional[t.Command] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> "_flavor.Opening[AsyncPty]":

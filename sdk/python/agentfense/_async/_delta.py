@@ -1,7 +1,7 @@
 """The client's calls about what a sandbox changed."""
 
 import uuid
-from typing import Dict, Iterable, List, Optional, Union
+from typing import Iterable, List, Mapping, Optional, Union
 
 from .. import _check, _requests, _wire
 from .. import _methods as methods
@@ -75,7 +75,7 @@ class AsyncDeltaCalls:
         return _wire.codebase(answer)
 
     async def fork_sandbox(
-        self, sandbox_id: str, labels: Optional[Dict[str, str]] = None, *, start: bool = False
+        self, sandbox_id: str, labels: Optional[Mapping[str, str]] = None, *, start: bool = False
     ) -> t.SandboxInfo:
         """Makes a sandbox with the same snapshot, policy and delta, and no process."""
         answer = await _undo.create(
@@ -85,7 +85,7 @@ class AsyncDeltaCalls:
                 sandbox_id=_check.text(sandbox_id, "sandbox_id"),
                 labels=_check.words(labels, "labels"),
                 request_id=uuid.uuid4().hex,
-                start=start,
+                start=_check.flag(start, "start"),
             ),
             About(sandbox_id=sandbox_id),
             timeout=_LONG,

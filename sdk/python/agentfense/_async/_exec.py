@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from .. import _methods as methods
-from .. import _wire
+from .. import _requests, _wire
 from .._errors import CommandTimeoutError, SandboxError
 from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
 from .._methods import Method
 from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
 from .._requests import OUTPUT_LIMIT
-from .._types import Command, ExecChunk, ExecResult, command_text
+from .._types import ExecChunk, ExecResult
 from . import _flavor
 from ._answers import AsyncAnswers, AsyncAnswerStream
 from ._connection import NEVER, AsyncConnection
@@ -30,9 +30,9 @@ class AsyncExecStream(AsyncAnswerStream):
     ``with`` block) ends the command.
     """
 
-    def __init__(self, answers: AsyncAnswers[sb.ExecOutput], command: Command) -> None:
+    def __init__(self, answers: AsyncAnswers[sb.ExecOutput], command: str) -> None:
         super().__init__(answers)
-        self._command = command_text(command)
+        self._command = command
         self._reducer = ExecReducer(command, limit=0)
 
     def __repr__(self) -> str:
@@ -68,28 +68,27 @@ class Job:
     whole: Method[Any, sb.ExecResult]
     streamed: Method[Any, sb.ExecOutput]
     request: Any
-    command: Command
     about: About
     # Seconds until the call itself is given up; None: never.
     deadline: Optional[float]
 
 
-def command_job(request: sb.ExecRequest, command: Command, timeout: Optional[float]) -> Job:
-    text = command_text(command)
+def command_job(request: sb.ExecRequest, timeout: Optional[float]) -> Job:
+    text = _requests.command_text(request)
     about = About(sandbox_id=request.sandbox_id, command=text, timeout=timeout)
     deadline = None if timeout is None else timeout + _GRACE
-    return Job(methods.EXEC, methods.EXEC_STREAM, request, command, about, deadline)
+    return Job(methods.EXEC, methods.EXEC_STREAM, request, about, deadline)
 
 
-def session_job(request: sb.SessionExecRequest, command: str, timeout: Optional[float]) -> Job:
-    about = About(session_id=request.session_id, command=command, timeout=timeout)
+def session_job(request: sb.SessionExecRequest, timeout: Optional[float]) -> Job:
+    about = About(session_id=request.session_id, command=request.command, timeout=timeout)
     whole, streamed = methods.SESSION_EXEC, methods.SESSION_EXEC_STREAM
     # The commands of a session wait for their turn: only the server knows when one begins.
-    return Job(whole, streamed, request, command, about, None)
+    return Job(whole, streamed, request, about, None)
 
 
 def stream(connection: AsyncConnection, job: Job) -> AsyncExecStream:
-    return AsyncExecStream(_answers(connection, job), job.command)
+    return AsyncExecStream(_answers(connection, job), job.about.command)
 
 
 async def run(
@@ -101,7 +100,7 @@ async def run(
     deadline = NEVER if job.deadline is None else job.deadline
     job.request.answer_timeout = True
     answer = await connection.unary(job.whole, job.request, job.about, timeout=deadline)
-    result = _wire.exec_result(answer, job.command)
+    result = _wire.exec_result(answer, job.about.command)
     if answer.timed_out:
         error = timed_out(answer.timed_out, job.about)
         error.stdout, error.stderr = result.stdout, result.stderr
@@ -112,7 +111,7 @@ async def run(
 async def _collect(
     connection: AsyncConnection, job: Job, on_stdout: Callback, on_stderr: Callback
 ) -> ExecResult:
-    reducer = ExecReducer(job.command, limit=OUTPUT_LIMIT)
+    reducer = ExecReducer(job.about.command, limit=OUTPUT_LIMIT)
     listeners = Listeners(on_stdout, on_stderr)
     answers = _answers(connection, job)
     try:
@@ -134,9 +133,12 @@ def _answers(connection: AsyncConnection, job: Job) -> AsyncAnswers[sb.ExecOutpu
 class Listeners:
     """The callbacks of one command; each gets its stream as text."""
 
-    def __init__(self, on_stdout: Callback, on_stderr: Callback) -> None:
+    def __init__(self, on_stdout: Callback = None, on_stderr: Callback = None) -> None:
         self._text = TextSplitter()
-        self._listeners = {STDOUT: on_stdout, STDERR: on_stderr}
+        self._listeners = {
+            STDOUT: _flavor.callback(on_stdout, "on_stdout"),
+            STDERR: _flavor.callback(on_stderr, "on_stderr"),
+        }
 
     async def feed(self, chunk: Optional[ExecChunk]) -> None:
         if chunk is not None:

@@ -18,13 +18,14 @@ from ._connection import AsyncConnection
 
 _CHUNK = 256 << 10
 
-Content = Union[str, bytes, bytearray, memoryview, IO[bytes], Iterable[bytes]]
+Whole = Union[bytes, bytearray, memoryview, IO[bytes], Iterable[bytes]]
+Content = Union[str, Whole]
 _CONTENT = "str, bytes, an open binary file or an iterable of bytes"
 OnProgress = Optional[Callable[[Progress], object]]
 
 
-async def pieces(content: Content, on_progress: OnProgress = None) -> AsyncIterator[bytes]:
-    """Text, bytes, an open binary file or an iterable of bytes, in pieces of bounded size."""
+async def pieces(content: Whole, on_progress: OnProgress = None) -> AsyncIterator[bytes]:
+    """Bytes, an open binary file or an iterable of bytes, in pieces of bounded size."""
     done, total = 0, size_of(content)
     if total is None and on_progress is not None:
         total = _left_in(content)
@@ -34,10 +35,8 @@ async def pieces(content: Content, on_progress: OnProgress = None) -> AsyncItera
         await _flavor.notify(on_progress, Progress(done, total))
 
 
-def size_of(content: Content) -> Optional[int]:
+def size_of(content: Whole) -> Optional[int]:
     """How many bytes there are, where that is known before they are read."""
-    if isinstance(content, str):
-        return len(_check.data(content, "content"))
     if isinstance(content, (bytes, bytearray)):
         return len(content)
     return content.nbytes if isinstance(content, memoryview) else None
@@ -54,12 +53,15 @@ def _left_in(content: Any) -> Optional[int]:
     return max(0, status.st_size - content.tell()) if stat.S_ISREG(status.st_mode) else None
 
 
-def checked(content: Content) -> Content:
-    """The content itself; an error for what is none."""
-    if isinstance(content, dict) or not (
-        hasattr(content, "read") or isinstance(content, (memoryview, Iterable))
-    ):
-        raise _check.wrong(content, "content", _CONTENT)
+def checked(content: Content, name: str = "content") -> Whole:
+    """The content itself, text as bytes; an error for what is none."""
+    if isinstance(content, str):
+        return _check.data(content, name)
+    unordered = isinstance(content, (dict, set, frozenset))
+    if unordered or not (hasattr(content, "read") or isinstance(content, (memoryview, Iterable))):
+        raise _check.wrong(content, name, _CONTENT)
+    if isinstance(content, io.TextIOBase):
+        raise _check.wrong(content, name, "bytes: open a file in binary mode")
     return content
 
 
@@ -69,16 +71,17 @@ def _bytes(part: Any) -> Any:
     return part
 
 
-def _cut(content: Content) -> Iterable[bytes]:
+def _cut(content: Whole) -> Iterable[bytes]:
     read: Any = getattr(content, "read", None)
     if read is not None:
         yield from iter(lambda: bytes(_bytes(read(_CHUNK))), b"")
         return
-    whole: Any = _check.data(content, "content") if isinstance(content, str) else content
+    whole: Any = content
     if isinstance(whole, (bytes, bytearray, memoryview)):
         whole = [whole]
     for part in whole:
-        view = memoryview(_bytes(part)).cast("B")
+        view = memoryview(_bytes(part))
+        view = view.cast("B") if view.c_contiguous else memoryview(bytes(view))
         for first in range(0, len(view), _CHUNK):
             yield bytes(view[first : first + _CHUNK])
 
@@ -150,16 +153,17 @@ class AsyncFileCalls:
     ) -> t.FileInfo:
         """Writes a file into the running sandbox's delta; missing directories are created."""
         raw = _check.path(path)
-        checked(content)
+        whole = checked(content)
+        _flavor.callback(on_progress, "on_progress")
         start = sb.WriteFileRequest.Start(
             sandbox_id=_check.text(sandbox_id, "sandbox_id"),
             path=raw,
-            mode=_check.number(mode, "mode"),
+            mode=_check.mode(mode),
         )
 
         async def steps() -> AsyncIterator[sb.WriteFileRequest]:
             yield sb.WriteFileRequest(start=start)
-            async for piece in pieces(content, on_progress):
+            async for piece in pieces(whole, on_progress):
                 yield sb.WriteFileRequest(data=piece)
 
         about = _about(sandbox_id, raw, "write")
@@ -173,7 +177,9 @@ class AsyncFileCalls:
         answer = await self._connection.unary(
             methods.LIST_SANDBOX_FILES,
             sb.ListSandboxFilesRequest(
-                sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                path=raw,
+                recursive=_check.flag(recursive, "recursive"),
             ),
             _about(sandbox_id, raw, "list"),
             again=True,
@@ -198,7 +204,9 @@ class AsyncFileCalls:
         await self._connection.unary(
             methods.REMOVE_FILE,
             fl.RemoveFileRequest(
-                sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
+                sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+                path=raw,
+                recursive=_check.flag(recursive, "recursive"),
             ),
             _about(sandbox_id, raw, "remove"),
         )
@@ -232,7 +240,9 @@ class AsyncFileCalls:
         """The changes below a directory as the sandbox makes them."""
         raw = _check.path(path)
         request = fl.WatchFilesRequest(
-            sandbox_id=_check.text(sandbox_id, "sandbox_id"), path=raw, recursive=recursive
+            sandbox_id=_check.text(sandbox_id, "sandbox_id"),
+            path=raw,
+            recursive=_check.flag(recursive, "recursive"),
         )
         about = _about(sandbox_id, raw, "watch")
         return AsyncFileWatch(self._connection.answers(methods.WATCH_FILES, request, about), about)

@@ -24,12 +24,13 @@ from typing import (
 import grpc
 import grpc.aio
 
-from .. import _patience
+from .. import _check, _patience
 from .._channel import OPTIONS
 from .._errors import SandboxError
 
 Q = TypeVar("Q")
 T = TypeVar("T")
+F = TypeVar("F", bound=Optional[Callable[..., object]])
 
 # What ends a generator from outside, and is no failure of its own.
 LEAVING = (GeneratorExit, asyncio.CancelledError)
@@ -138,6 +139,11 @@ async def send_all(method: Any, requests: AsyncIterator[Q], timeout: Optional[fl
     except BaseException:
         call.cancel()
         raise
+
+
+def callback(value: F, name: str) -> F:
+    """A function, or a coroutine function."""
+    return _check.callback(value, name)
 
 
 async def notify(callback: Optional[Callable[[T], object]], value: T) -> None:

@@ -2,7 +2,7 @@
 
 import signal as signals
 import uuid
-from typing import Dict, List, Optional
+from typing import List, Mapping, Optional, Union
 
 from .. import _check, _requests, _wire, _wire_work
 from .. import _methods as methods
@@ -27,7 +27,7 @@ class AsyncProcessCalls:
         sandbox_id: str,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
@@ -50,7 +50,7 @@ class AsyncProcessCalls:
         cols: int = 80,
         rows: int = 24,
         command: Optional[t.Command] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> ProcessInfo:
@@ -62,7 +62,7 @@ class AsyncProcessCalls:
         return await self._spawn(request)
 
     async def _spawn(self, request: pr.SpawnRequest) -> ProcessInfo:
-        command = request.exec.command or t.command_text(list(request.exec.argv))
+        command = _requests.command_text(request.exec)
         about = About(sandbox_id=request.exec.sandbox_id, command=command)
         answer = await _undo.create(self._connection, methods.SPAWN, request, about)
         return _wire_work.process(answer)
@@ -86,13 +86,18 @@ class AsyncProcessCalls:
         )
         return [_wire_work.process(message) for message in answer.processes]
 
-    async def signal_process(self, process_id: str, signal: int = signals.SIGTERM) -> None:
-        """Signals the process group; SIGKILL ends all that descends from the process."""
+    async def signal_process(
+        self, process_id: str, signal: Union[int, str] = signals.SIGTERM
+    ) -> None:
+        """Signals the process group; SIGKILL ends all that descends from the process.
+
+        ``signal`` is a number or a name: 15, ``signal.SIGTERM``, "SIGTERM" and "TERM".
+        """
         await self._connection.unary(
             methods.SIGNAL_PROCESS,
             pr.SignalProcessRequest(
                 process_id=_check.text(process_id, "process_id"),
-                signal=_check.number(signal, "signal"),
+                signal=_check.signal(signal),
             ),
             About(process_id=process_id),
         )

@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from typing import Dict, Iterable, List, Optional
+from typing import Iterable, List, Mapping, Optional
 
 from .. import _check, _presets, _requests, _wire
 from .. import _methods as methods
@@ -31,7 +31,7 @@ class AsyncSandboxCalls:
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,
         image: Optional[str] = None,
         resources: Optional[t.ResourceLimits] = None,
-        labels: Optional[Dict[str, str]] = None,
+        labels: Optional[Mapping[str, str]] = None,
         expires_in: _wire.Seconds = None,
         *,
         preset: Optional[str] = None,
@@ -54,7 +54,7 @@ class AsyncSandboxCalls:
         if preset is not None or not given or any(rule is ... for rule in given):
             rules = _presets.compose(preset, given)
         else:
-            rules = [t.PermissionRule.of(rule) for rule in given if rule is not ...]
+            rules = _presets.own(given)
         request = _requests.create_sandbox(
             codebase_id,
             rules,
@@ -91,7 +91,7 @@ class AsyncSandboxCalls:
         return _wire.sandbox_info(answer)
 
     async def list_sandboxes(
-        self, codebase_id: Optional[str] = None, *, labels: Optional[Dict[str, str]] = None
+        self, codebase_id: Optional[str] = None, *, labels: Optional[Mapping[str, str]] = None
     ) -> List[t.SandboxInfo]:
         """All sandboxes of the caller, or those of this codebase and with all these labels."""
         found: List[t.SandboxInfo] = []
@@ -144,7 +144,7 @@ class AsyncSandboxCalls:
         sandbox_id: str,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
@@ -159,7 +159,7 @@ class AsyncSandboxCalls:
         request = _requests.exec_request(
             sandbox_id, command, stdin=stdin, env=env, workdir=workdir, timeout=limit
         )
-        job = _exec.command_job(request, command, limit)
+        job = _exec.command_job(request, limit)
         return await _exec.run(self._connection, job, on_stdout, on_stderr)
 
     def exec_stream(
@@ -167,7 +167,7 @@ class AsyncSandboxCalls:
         sandbox_id: str,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> AsyncExecStream:
@@ -176,4 +176,4 @@ class AsyncSandboxCalls:
         request = _requests.exec_request(
             sandbox_id, command, stdin=stdin, env=env, workdir=workdir, timeout=limit
         )
-        return _exec.stream(self._connection, _exec.command_job(request, command, limit))
+        return _exec.stream(self._connection, _exec.command_job(request, limit))

@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from typing import Dict, List, Optional
+from typing import List, Mapping, Optional
 
 from .. import _check, _requests, _wire, _wire_work
 from .. import _methods as methods
@@ -28,7 +28,7 @@ class AsyncSessionCalls:
         self,
         sandbox_id: str,
         shell: Optional[_check.Path] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         *,
         workdir: Optional[_check.Path] = None,
         idle_timeout: _wire.Seconds = None,
@@ -93,7 +93,7 @@ class AsyncSessionCalls:
         CommandTimeoutError; the session stays. Without one it may run forever.
         """
         limit = _wire.seconds(timeout)
-        job = _exec.session_job(_requests.session_exec(session_id, command, limit), command, limit)
+        job = _exec.session_job(_requests.session_exec(session_id, command, limit), limit)
         return await _exec.run(self._connection, job, on_stdout, on_stderr)
 
     def session_exec_stream(
@@ -102,4 +102,4 @@ class AsyncSessionCalls:
         """Runs a command in the session's shell and iterates over its output."""
         limit = _wire.seconds(timeout)
         request = _requests.session_exec(session_id, command, limit)
-        return _exec.stream(self._connection, _exec.session_job(request, command, limit))
+        return _exec.stream(self._connection, _exec.session_job(request, limit))

@@ -2,9 +2,9 @@
 
 import signal as signals
 import time
-from typing import Optional, TypeVar
+from typing import Optional, TypeVar, Union
 
-from .. import _requests, _wire
+from .. import _check, _requests, _wire
 from .. import _types as t
 from .._errors import CommandTimeoutError, ProcessNotFoundError, SandboxError
 from .._gen import common_pb2 as common
@@ -14,7 +14,7 @@ from .._handle import Handle
 from .._reduce import ExecReducer
 from .._work import ProcessInfo
 from . import _flavor
-from ._exec import Callback, Listeners
+from ._exec import Listeners
 from ._files import Content, checked, pieces
 from ._processes import AsyncProcessStream
 from ._undo import leave
@@ -40,12 +40,11 @@ class AsyncProcess(Handle):
         self,
         client: AsyncSandboxClient,
         info: ProcessInfo,
-        on_stdout: Callback = None,
-        on_stderr: Callback = None,
+        listeners: Optional[Listeners] = None,
     ) -> None:
         self._client = client
         self._info = info
-        self._listeners = Listeners(on_stdout, on_stderr)
+        self._listeners = listeners or Listeners()
         self._reducer = ExecReducer(info.command, limit=_requests.OUTPUT_LIMIT)
         self._stream: Optional[AsyncProcessStream] = None
         # Who attaches.
@@ -99,9 +98,9 @@ class AsyncProcess(Handle):
     async def read(self, timeout: _wire.Seconds = None) -> Optional[t.ExecChunk]:
         """The next output, None after the last; CommandTimeoutError if none comes in time.
 
-        A timeout does nothing to the process.
+        A timeout does nothing to the process; one of 0 or less asks what there is now.
         """
-        limit = _wire.seconds(timeout)
+        limit = _wire.patience(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
             message = await self._receive(end, limit, "gave no output for")
@@ -118,9 +117,11 @@ class AsyncProcess(Handle):
         """Waits for the end. The result holds the output that was not read before.
 
         After ``timeout`` seconds it is CommandTimeoutError, which does nothing to
-        the process. Output over 8 MiB is dropped with a flag: iterate to get all.
+        the process; with 0 or less it is so at once if it runs. Output over 8 MiB is
+        dropped with a flag: iterate to get all.
         """
-        limit = _wire.seconds(timeout)
+        _check.flag(raise_on_error, "raise_on_error")
+        limit = _wire.patience(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
             message = await self._receive(end, limit, "still runs after")
@@ -146,9 +147,11 @@ class AsyncProcess(Handle):
             return None
         stream = await self._attached()
         try:
-            message = await stream.receive(
-                None if end is None else max(0.0, end - time.monotonic())
-            )
+            if limit == 0:
+                message = await self._there(stream)
+            else:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                message = await stream.receive(left)
         except _flavor.Waited:
             raise CommandTimeoutError(
                 f"process {self.id} ({self.command!r}) {what} {limit:.3g} s",
@@ -170,6 +173,14 @@ class AsyncProcess(Handle):
             await self._listeners.end()
         return message
 
+    async def _there(self, stream: AsyncProcessStream) -> Optional[sb.ExecOutput]:
+        """The next message without waiting for the process; Waited if it has sent none."""
+        try:
+            return await stream.receive(0)
+        except _flavor.Waited:
+            # What it has sent may be on its way; after its end nothing waits for it.
+            return await stream.receive(0 if await self.poll() is None else None)
+
     # Input and signals.
 
     async def send_stdin(self, data: Content) -> None:
@@ -178,17 +189,18 @@ class AsyncProcess(Handle):
         It waits while the command does not read; as with any pipe, one that
         waits for its own output to be read needs somebody to read it.
         """
-        async for piece in pieces(checked(data)):
+        async for piece in pieces(checked(data, "data")):
             await self._send(pr.AttachInput(stdin=piece))
 
     async def close_stdin(self) -> None:
         """Ends the standard input."""
         await self._send(pr.AttachInput(close_stdin=common.Empty()))
 
-    async def kill(self, signal: int = signals.SIGKILL) -> None:
+    async def kill(self, signal: Union[int, str] = signals.SIGKILL) -> None:
         """Signals the process; one that has ended is no error.
 
-        SIGKILL ends all that descends from it, other signals go to its group.
+        SIGKILL ends all that descends from it, other signals go to its group. ``signal``
+        is a number or a name: 15, ``signal.SIGTERM``, "SIGTERM" and "TERM".
         """
         try:
             await self._client.signal_process(self.id, signal)

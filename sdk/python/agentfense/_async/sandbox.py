@@ -1,7 +1,7 @@
 """A sandbox as an object: made from a directory or a codebase, gone after its with block."""
 
 import contextlib
-from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Type, TypeVar
+from typing import Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from .. import _check, _presets, _requests, _wire
 from .. import _types as t
@@ -53,7 +53,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         owner_id: Optional[str] = None,
         codebase_name: Optional[str] = None,
         ignore_patterns: Optional[Iterable[str]] = None,
-        labels: Optional[Dict[str, str]] = None,
+        labels: Optional[Mapping[str, str]] = None,
         auto_start: bool = True,
         *,
         on_progress: OnProgress = None,
@@ -82,8 +82,8 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
             runtime=runtime,
             image=image,
             resources=resources,
-            labels=labels,
-            start=auto_start,
+            labels=_check.words(labels, "labels"),
+            start=_check.flag(auto_start, "auto_start"),
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
@@ -94,6 +94,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         name = _check.maybe_text(codebase_name, "codebase_name") or name_of(directory)
         _check.maybe_text(owner_id, "owner_id")
         ignored = _check.several(ignore_patterns, "ignore_patterns")
+        _flavor.callback(on_progress, "on_progress")
         client = AsyncSandboxClient(endpoint, secure)
 
         async def stored() -> t.Codebase:
@@ -127,7 +128,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         resources: Optional[t.ResourceLimits] = None,
         endpoint: Optional[_check.Path] = None,
         secure: bool = False,
-        labels: Optional[Dict[str, str]] = None,
+        labels: Optional[Mapping[str, str]] = None,
         auto_start: bool = True,
         *,
         expires_in: _wire.Seconds = None,
@@ -147,8 +148,8 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
             runtime=runtime,
             image=image,
             resources=resources,
-            labels=labels,
-            start=auto_start,
+            labels=_check.words(labels, "labels"),
+            start=_check.flag(auto_start, "auto_start"),
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
@@ -220,6 +221,8 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         The codebase goes with it if from_local made it, or as ``delete_codebase``
         says; with False it stays until somebody deletes it.
         """
+        if delete_codebase is not None:
+            _check.flag(delete_codebase, "delete_codebase")
         if self._destroyed:
             return
         with_codebase = self._owns_codebase if delete_codebase is None else delete_codebase

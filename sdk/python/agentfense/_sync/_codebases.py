@@ -6,13 +6,13 @@ import os
 import uuid
 from typing import Iterator, Iterable, List, Optional, Union
 
-from .. import _check, _wire
+from .. import _check, _presets, _wire
 from .. import _methods as methods
 from .. import _types as t
 from .._errors import CodebaseNotFoundError, InvalidConfigurationError
 from .._failure import About
 from .._gen import codebase_pb2 as cb
-from . import _undo, _upload
+from . import _flavor, _undo, _upload
 from ._connection import Connection
 from ._files import FileStream, Content, OnProgress, checked, pieces, size_of
 
@@ -120,7 +120,7 @@ class CodebaseCalls:
         What the rules hide is left out; without rules nothing is hidden. The
         result's ``ingest`` tells what went in and what did not.
         """
-        rules = [t.PermissionRule.of(rule) for rule in permissions or ()]
+        rules = _presets.own(permissions)
         directory = check_directory(path)
         return _upload.upload_directory(
             self._connection, codebase_id, directory, rules, ignore_patterns, on_progress
@@ -137,18 +137,19 @@ class CodebaseCalls:
     ) -> t.UploadResult:
         """Stores one file. A mode of 0 keeps an existing file's and is 0644 for a new one."""
         path = _check.path(file_path, "file_path")
-        checked(content)
+        whole = checked(content)
+        _flavor.callback(on_progress, "on_progress")
         metadata = cb.UploadChunk.Metadata(
             codebase_id=_check.text(codebase_id, "codebase_id"),
             file_path=path.decode("utf-8", "replace"),
             file_path_bytes=path,
-            mode=_check.number(mode, "mode"),
-            total_size=size_of(content) or 0,
+            mode=_check.mode(mode),
+            total_size=size_of(whole) or 0,
         )
 
         def chunks() -> Iterator[cb.UploadChunk]:
             yield cb.UploadChunk(metadata=metadata)
-            for piece in pieces(content, on_progress):
+            for piece in pieces(whole, on_progress):
                 yield cb.UploadChunk(data=piece)
 
         about = About(codebase_id=codebase_id, path=os.fsdecode(path), operation="upload")
@@ -183,7 +184,7 @@ class CodebaseCalls:
             codebase_id=_check.text(codebase_id, "codebase_id"),
             path=raw.decode("utf-8", "replace"),
             path_bytes=raw,
-            recursive=recursive,
+            recursive=_check.flag(recursive, "recursive"),
         )
         about = About(codebase_id=codebase_id, path=os.fsdecode(raw), operation="list")
         answer = self._connection.unary(methods.LIST_FILES, request, about, again=True)

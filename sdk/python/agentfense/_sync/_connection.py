@@ -53,7 +53,7 @@ class Connection:
 
     def __init__(self, endpoint: Optional[_check.Path] = None, secure: bool = False) -> None:
         self.endpoint = _endpoint.resolve(endpoint)
-        self.secure = secure
+        self.secure = _check.flag(secure, "secure")
         self._channel: Optional[_Channel] = None
         self._closed = False
         # The last that was heard of the server is that it was not there.

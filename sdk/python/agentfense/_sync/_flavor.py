@@ -1,6 +1,7 @@
 """What differs between async and sync beyond a missing await; its twin is in _async."""
 
 import contextlib
+import inspect
 import os
 import queue
 import threading
@@ -19,11 +20,13 @@ from typing import (
 
 import grpc
 
-from .. import _fork
+from .. import _check, _fork
 from .._channel import OPTIONS, SINGLE_THREADED
+from .._errors import InvalidTypeError
 
 Q = TypeVar("Q")
 T = TypeVar("T")
+F = TypeVar("F", bound=Optional[Callable[..., object]])
 
 # What ends a generator from outside, and is no failure of its own.
 LEAVING = (GeneratorExit,)
@@ -106,6 +109,13 @@ def send_all(method: Any, requests: Iterator[Q], timeout: Optional[float]) -> An
         if failures:
             raise failures[0] from None
         raise
+
+
+def callback(value: F, name: str) -> F:
+    """A function; nobody would await a coroutine."""
+    if inspect.iscoroutinefunction(value):
+        raise InvalidTypeError(f"{name} is a coroutine function: AsyncSandbox would await it")
+    return _check.callback(value, name)
 
 
 def notify(callback: Optional[Callable[[T], object]], value: T) -> None:

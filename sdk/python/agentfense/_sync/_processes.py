@@ -3,7 +3,7 @@
 
 import signal as signals
 import uuid
-from typing import Dict, List, Optional
+from typing import List, Mapping, Optional, Union
 
 from .. import _check, _requests, _wire, _wire_work
 from .. import _methods as methods
@@ -28,7 +28,7 @@ class ProcessCalls:
         sandbox_id: str,
         command: t.Command,
         stdin: Optional[_wire.Bytes] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
         *,
@@ -51,7 +51,7 @@ class ProcessCalls:
         cols: int = 80,
         rows: int = 24,
         command: Optional[t.Command] = None,
-        env: Optional[Dict[str, str]] = None,
+        env: Optional[Mapping[str, str]] = None,
         workdir: Optional[_check.Path] = None,
         timeout: _wire.Seconds = None,
     ) -> ProcessInfo:
@@ -63,7 +63,7 @@ class ProcessCalls:
         return self._spawn(request)
 
     def _spawn(self, request: pr.SpawnRequest) -> ProcessInfo:
-        command = request.exec.command or t.command_text(list(request.exec.argv))
+        command = _requests.command_text(request.exec)
         about = About(sandbox_id=request.exec.sandbox_id, command=command)
         answer = _undo.create(self._connection, methods.SPAWN, request, about)
         return _wire_work.process(answer)
@@ -87,13 +87,18 @@ class ProcessCalls:
         )
         return [_wire_work.process(message) for message in answer.processes]
 
-    def signal_process(self, process_id: str, signal: int = signals.SIGTERM) -> None:
-        """Signals the process group; SIGKILL ends all that descends from the process."""
+    def signal_process(
+        self, process_id: str, signal: Union[int, str] = signals.SIGTERM
+    ) -> None:
+        """Signals the process group; SIGKILL ends all that descends from the process.
+
+        ``signal`` is a number or a name: 15, ``signal.SIGTERM``, "SIGTERM" and "TERM".
+        """
         self._connection.unary(
             methods.SIGNAL_PROCESS,
             pr.SignalProcessRequest(
                 process_id=_check.text(process_id, "process_id"),
-                signal=_check.number(signal, "signal"),
+                signal=_check.signal(signal),
             ),
             About(process_id=process_id),
         )

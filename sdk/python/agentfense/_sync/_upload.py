@@ -34,6 +34,7 @@ def upload_directory(
     Over a unix socket the server reads the directory itself, as the caller.
     Where it cannot see the same directory, the content that it lacks is sent.
     """
+    _flavor.callback(on_progress, "on_progress")
     options = cb.IngestOptions(
         permissions=_requests.rules_out(rules),
         ignore_patterns=_check.several(ignore_patterns, "ignore_patterns"),

@@ -3,6 +3,7 @@
 
 from typing import IO, List
 
+from .. import _check
 from .. import _types as t
 from .._errors import FileNotFoundError
 from .._handle import Handle
@@ -28,6 +29,7 @@ class SandboxFiles(Handle):
         return f"<{type(self).__name__} of {self._sandbox.id}>"
 
     def read(self, path: Path, *, encoding: str = "utf-8", errors: str = "strict") -> str:
+        _check.codec(encoding, errors)
         return (self.read_bytes(path)).decode(encoding, errors)
 
     def read_bytes(self, path: Path) -> bytes:
@@ -41,6 +43,8 @@ class SandboxFiles(Handle):
         self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
     ) -> int:
         """Copies the content into an open binary file; returns how many bytes there were."""
+        _check.binary_file(file, "file")
+        _flavor.callback(on_progress, "on_progress")
         done, total = 0, None
         if on_progress is not None:
             found = self.stat(path)

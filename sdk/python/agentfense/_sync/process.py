@@ -3,9 +3,9 @@
 
 import signal as signals
 import time
-from typing import Optional, TypeVar
+from typing import Optional, TypeVar, Union
 
-from .. import _requests, _wire
+from .. import _check, _requests, _wire
 from .. import _types as t
 from .._errors import CommandTimeoutError, ProcessNotFoundError, SandboxError
 from .._gen import common_pb2 as common
@@ -15,7 +15,7 @@ from .._handle import Handle
 from .._reduce import ExecReducer
 from .._work import ProcessInfo
 from . import _flavor
-from ._exec import Callback, Listeners
+from ._exec import Listeners
 from ._files import Content, checked, pieces
 from ._processes import ProcessStream
 from ._undo import leave
@@ -41,12 +41,11 @@ class Process(Handle):
         self,
         client: SandboxClient,
         info: ProcessInfo,
-        on_stdout: Callback = None,
-        on_stderr: Callback = None,
+        listeners: Optional[Listeners] = None,
     ) -> None:
         self._client = client
         self._info = info
-        self._listeners = Listeners(on_stdout, on_stderr)
+        self._listeners = listeners or Listeners()
         self._reducer = ExecReducer(info.command, limit=_requests.OUTPUT_LIMIT)
         self._stream: Optional[ProcessStream] = None
         # Who attaches.
@@ -100,9 +99,9 @@ class Process(Handle):
     def read(self, timeout: _wire.Seconds = None) -> Optional[t.ExecChunk]:
         """The next output, None after the last; CommandTimeoutError if none comes in time.
 
-        A timeout does nothing to the process.
+        A timeout does nothing to the process; one of 0 or less asks what there is now.
         """
-        limit = _wire.seconds(timeout)
+        limit = _wire.patience(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
             message = self._receive(end, limit, "gave no output for")
@@ -119,9 +118,11 @@ class Process(Handle):
         """Waits for the end. The result holds the output that was not read before.
 
         After ``timeout`` seconds it is CommandTimeoutError, which does nothing to
-        the process. Output over 8 MiB is dropped with a flag: iterate to get all.
+        the process; with 0 or less it is so at once if it runs. Output over 8 MiB is
+        dropped with a flag: iterate to get all.
         """
-        limit = _wire.seconds(timeout)
+        _check.flag(raise_on_error, "raise_on_error")
+        limit = _wire.patience(timeout)
         end = None if limit is None else time.monotonic() + limit
         while True:
             message = self._receive(end, limit, "still runs after")
@@ -147,9 +148,11 @@ class Process(Handle):
             return None
         stream = self._attached()
         try:
-            message = stream.receive(
-                None if end is None else max(0.0, end - time.monotonic())
-            )
+            if limit == 0:
+                message = self._there(stream)
+            else:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                message = stream.receive(left)
         except _flavor.Waited:
             raise CommandTimeoutError(
                 f"process {self.id} ({self.command!r}) {what} {limit:.3g} s",
@@ -171,6 +174,14 @@ class Process(Handle):
             self._listeners.end()
         return message
 
+    def _there(self, stream: ProcessStream) -> Optional[sb.ExecOutput]:
+        """The next message without waiting for the process; Waited if it has sent none."""
+        try:
+            return stream.receive(0)
+        except _flavor.Waited:
+            # What it has sent may be on its way; after its end nothing waits for it.
+            return stream.receive(0 if self.poll() is None else None)
+
     # Input and signals.
 
     def send_stdin(self, data: Content) -> None:
@@ -179,17 +190,18 @@ class Process(Handle):
         It waits while the command does not read; as with any pipe, one that
         waits for its own output to be read needs somebody to read it.
         """
-        for piece in pieces(checked(data)):
+        for piece in pieces(checked(data, "data")):
             self._send(pr.AttachInput(stdin=piece))
 
     def close_stdin(self) -> None:
         """Ends the standard input."""
         self._send(pr.AttachInput(close_stdin=common.Empty()))
 
-    def kill(self, signal: int = signals.SIGKILL) -> None:
+    def kill(self, signal: Union[int, str] = signals.SIGKILL) -> None:
         """Signals the process; one that has ended is no error.
 
-        SIGKILL ends all that descends from it, other signals go to its group.
+        SIGKILL ends all that descends from it, other signals go to its group. ``signal``
+        is a number or a name: 15, ``signal.SIGTERM``, "SIGTERM" and "TERM".
         """
         try:
             self._client.signal_process(self.id, signal)

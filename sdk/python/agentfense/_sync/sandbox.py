@@ -2,7 +2,7 @@
 """A sandbox as an object: made from a directory or a codebase, gone after its with block."""
 
 import contextlib
-from typing import Any, Awaitable, Callable, Dict, Iterable, List, Optional, Type, TypeVar
+from typing import Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from .. import _check, _presets, _requests, _wire
 from .. import _types as t
@@ -54,7 +54,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         owner_id: Optional[str] = None,
         codebase_name: Optional[str] = None,
         ignore_patterns: Optional[Iterable[str]] = None,
-        labels: Optional[Dict[str, str]] = None,
+        labels: Optional[Mapping[str, str]] = None,
         auto_start: bool = True,
         *,
         on_progress: OnProgress = None,
@@ -83,8 +83,8 @@ class Sandbox(SandboxCommands, SandboxChanges):
             runtime=runtime,
             image=image,
             resources=resources,
-            labels=labels,
-            start=auto_start,
+            labels=_check.words(labels, "labels"),
+            start=_check.flag(auto_start, "auto_start"),
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
@@ -95,6 +95,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         name = _check.maybe_text(codebase_name, "codebase_name") or name_of(directory)
         _check.maybe_text(owner_id, "owner_id")
         ignored = _check.several(ignore_patterns, "ignore_patterns")
+        _flavor.callback(on_progress, "on_progress")
         client = SandboxClient(endpoint, secure)
 
         def stored() -> t.Codebase:
@@ -128,7 +129,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         resources: Optional[t.ResourceLimits] = None,
         endpoint: Optional[_check.Path] = None,
         secure: bool = False,
-        labels: Optional[Dict[str, str]] = None,
+        labels: Optional[Mapping[str, str]] = None,
         auto_start: bool = True,
         *,
         expires_in: _wire.Seconds = None,
@@ -148,8 +149,8 @@ class Sandbox(SandboxCommands, SandboxChanges):
             runtime=runtime,
             image=image,
             resources=resources,
-            labels=labels,
-            start=auto_start,
+            labels=_check.words(labels, "labels"),
+            start=_check.flag(auto_start, "auto_start"),
             expires_in=expires_in,
             idle_timeout=idle_timeout,
             commit_mode=commit_mode,
@@ -221,6 +222,8 @@ class Sandbox(SandboxCommands, SandboxChanges):
         The codebase goes with it if from_local made it, or as ``delete_codebase``
         says; with False it stays until somebody deletes it.
         """
+        if delete_codebase is not None:
+            _check.flag(delete_codebase, "delete_codebase")
         if self._destroyed:
             return
         with_codebase = self._owns_codebase if delete_codebase is None else delete_codebase

@@ -3,8 +3,8 @@
 
 from typing import Optional, TypeVar
 
+from .. import _check, _wire
 from .. import _types as t
-from .. import _wire
 from .._enums import SessionStatus
 from .._errors import SessionClosedError
 from .._handle import Handle
@@ -73,6 +73,8 @@ class SandboxSession(Handle):
         CommandTimeoutError, and the session stays usable. ``exit 3`` is a result
         with exit code 3; the call after it is SessionClosedError.
         """
+        _check.flag(raise_on_error, "raise_on_error")
+        _check.flag(raise_on_denied, "raise_on_denied")
         self._live()
         with self._turn:
             result = self._client.session_exec(
