@@ -11,9 +11,10 @@ import (
 )
 
 // inflow bounds what the messages of each user hold in memory: those that are
-// not complete, those that no call has read yet, and the last one that each call
-// has read. A user who has half of it gets no further calls; who has all of it
-// loses the connection that holds most. It is a [stats.Handler].
+// not complete, those that no call has read yet, the last one that each call has
+// read, and answers that the user does not read. A user who has half of it gets no
+// further calls; who has all of it loses the connection that holds most. It is a
+// [stats.Handler].
 type inflow struct {
 	most int64 // bytes for each user
 	live func() uint64
@@ -22,7 +23,7 @@ type inflow struct {
 	users map[uint32]*received
 }
 
-// received is what came from one user.
+// received is what came from one user, with the answers to it.
 type received struct {
 	held  int64
 	conns map[*countedConn]struct{}
@@ -32,7 +33,7 @@ func newInflow(most int64) *inflow {
 	return &inflow{most: most, live: liveHeap, users: map[uint32]*received{}}
 }
 
-// countedConn counts what is read from it.
+// countedConn counts what is read from it, and answers until they are written.
 type countedConn struct {
 	net.Conn
 	flow *inflow
@@ -40,10 +41,13 @@ type countedConn struct {
 	uid  uint32
 
 	// Below flow's mutex.
-	held  int64
-	calls int
-	gone  bool
+	held   int64 // of what was read
+	unread int64 // of answers
+	calls  int
+	gone   bool
 }
+
+func (c *countedConn) all() int64 { return c.held + c.unread }
 
 func (f *inflow) count(conn net.Conn, uid uint32) *countedConn {
 	f.mu.Lock()
@@ -66,11 +70,19 @@ func (c *countedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (c *countedConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.flow.mu.Lock()
+	defer c.flow.mu.Unlock()
+	c.written(int64(n))
+	return n, err
+}
+
 // Close forgets what the connection holds.
 func (c *countedConn) Close() error {
 	f := c.flow
 	f.mu.Lock()
-	c.settle(c.held)
+	c.forget()
 	delete(c.user.conns, c)
 	c.gone = true
 	if len(c.user.conns) == 0 {
@@ -87,30 +99,52 @@ func (c *countedConn) settle(n int64) {
 	c.user.held -= n
 }
 
-func (f *inflow) add(c *countedConn, n int64) {
+// written takes back so much of the answers, below flow's mutex.
+func (c *countedConn) written(n int64) {
+	n = min(n, c.unread)
+	c.unread -= n
+	c.user.held -= n
+}
+
+// forget takes back all, below flow's mutex.
+func (c *countedConn) forget() {
+	c.settle(c.held)
+	c.written(c.unread)
+}
+
+func (f *inflow) add(c *countedConn, n int64) { f.grow(c, n, &c.held) }
+
+// answer counts an answer that is about to be sent.
+func (f *inflow) answer(c Caller, n int) {
+	if c.conn != nil {
+		f.grow(c.conn, int64(n), &c.conn.unread)
+	}
+}
+
+func (f *inflow) grow(c *countedConn, n int64, of *int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c.gone {
 		return
 	}
-	c.held += n
+	*of += n
 	c.user.held += n
 	if !f.exceeds(c.user, f.most) {
 		return
 	}
 	largest := c
 	for other := range c.user.conns {
-		if other.held > largest.held {
+		if other.all() > largest.all() {
 			largest = other
 		}
 	}
-	largest.settle(largest.held)
+	largest.forget()
 	_ = largest.Conn.Close() // its reader finds out, and calls Close
 }
 
 // exceeds reports whether a user holds more. Headers and calls that were broken
-// off are counted for as long as their connection has other calls; so it looks
-// first whether that much can be there at all. Live is as of the last garbage
+// off are counted for as long as their connection has other calls, and answers
+// that were broken off for as long as it is there; so it looks first whether that much can be there at all. Live is as of the last garbage
 // collection, and so at least half of what there is.
 func (f *inflow) exceeds(u *received, limit int64) bool {
 	if u.held <= limit {
@@ -120,7 +154,7 @@ func (f *inflow) exceeds(u *received, limit int64) bool {
 		return true
 	}
 	for c := range u.conns {
-		c.settle(c.held)
+		c.forget()
 	}
 	return false
 }

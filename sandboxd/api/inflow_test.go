@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 )
@@ -50,6 +52,14 @@ func (f *fixture) until(what string, reached func() bool) {
 // begin sends the beginning of a message of 15 MiB in each of some calls, on one
 // connection. What it returns is closed when the daemon cuts that.
 func (f *fixture) begin(calls int) <-chan struct{} {
+	data := make([]byte, 16<<10)
+	binary.BigEndian.PutUint32(data[1:], 15<<20)
+	return f.call(calls, data, 0)
+}
+
+// call makes calls of Exec, each with one frame of data, on one connection. What
+// it returns is closed when the daemon cuts that.
+func (f *fixture) call(calls int, data []byte, flags byte) <-chan struct{} {
 	f.Helper()
 	conn, err := net.Dial("unix", f.socket)
 	if err != nil {
@@ -71,12 +81,10 @@ func (f *fixture) begin(calls int) <-chan struct{} {
 		}
 		headers = append(append(headers, byte(len(h))), h...)
 	}
-	data := make([]byte, 16<<10)
-	binary.BigEndian.PutUint32(data[1:], 15<<20)
 	out := append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), frame(4, 0, 0, nil)...)
 	for n := range calls {
 		id := uint32(2*n + 1)
-		out = append(append(out, frame(1, 4, id, headers)...), frame(0, 0, id, data)...)
+		out = append(append(out, frame(1, 4, id, headers)...), frame(0, flags, id, data)...)
 	}
 	_, _ = conn.Write(out) // it may be cut by now
 	return cut
@@ -106,6 +114,25 @@ func TestMessagesThatDoNotEndAreBounded(t *testing.T) {
 		}
 		return left*48<<10 <= most
 	})
+}
+
+// Answers that are not read are cut, though their calls have ended. A window of 64
+// KiB is never opened again.
+func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
+	const most, size = 4 << 20, 500_000
+	f := withInflow(t, most, math.MaxInt64)
+	req, err := proto.Marshal(&sandboxv1.ExecRequest{SandboxId: f.sandbox(), Command: fmt.Sprintf("head -c %d /dev/zero", size)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const endOfStream = 1
+	cut := f.call(most/size+2, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(req))), req...), endOfStream)
+	select {
+	case <-cut:
+	case <-ctxOf(t).Done():
+		t.Errorf("%d bytes of answers are held", f.held())
+	}
+	f.until("room", func() bool { return f.held() < 1000 })
 }
 
 // writing starts a file in the sandbox.

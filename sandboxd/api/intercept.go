@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
@@ -17,7 +18,13 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if err := s.admit(ctx); err != nil {
 		return nil, err
 	}
-	return next(ctx, req)
+	resp, err = next(ctx, req)
+	// Of a stream only what its client reads is made.
+	if m, ok := resp.(proto.Message); ok && err == nil && ctx.Err() == nil {
+		c, _ := caller(ctx) // it was admitted
+		s.inflow.answer(c, proto.Size(m))
+	}
+	return resp, err
 }
 
 func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
