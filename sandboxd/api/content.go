@@ -127,7 +127,7 @@ func (s *Server) DownloadFile(req *sandboxv1.DownloadFileRequest, stream grpc.Se
 	if e.Kind != tree.File {
 		f := notRegular(path).with(keyCodebase, id).with(keyPath, path)
 		if e.Kind == tree.Dir {
-			f.with(keyErrno, "EISDIR")
+			f = f.with(keyErrno, "EISDIR")
 		}
 		return f
 	}

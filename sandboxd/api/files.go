@@ -52,7 +52,7 @@ func (t target) about() about { return about{sandbox: t.run.Sandbox().Info().ID}
 func (t target) fail(err error) error {
 	f, info := t.failure(err), t.run.Sandbox().Info()
 	if errno, ok := errors.AsType[unix.Errno](err); ok {
-		f.with(keyErrno, unix.ErrnoName(errno))
+		f = f.with(keyErrno, unix.ErrnoName(errno))
 	}
 	return f.with(keyPath, rooted(t.path)).with(keyOperation, t.op).with(keySandbox, info.ID).with(keyCodebase, info.CodebaseID)
 }
