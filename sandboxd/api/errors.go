@@ -114,7 +114,7 @@ func known(err error, a about) *failure {
 		return f
 	}
 	for _, try := range []func(error, about) *failure{
-		ofGRPC, ofContext, ofSession, ofSandbox, ofDelta, ofCommand, ofPolicy, ofStore, ofSystem,
+		ofGRPC, ofStart, ofContext, ofSession, ofLoss, ofSandbox, ofDelta, ofCommand, ofPolicy, ofStore, ofSystem,
 	} {
 		if f := try(err, a); f != nil {
 			return f
@@ -133,11 +133,33 @@ func ofContext(err error, _ about) *failure {
 	return nil
 }
 
+// ofStart is asked before ofContext: a start that failed has run into a timeout of
+// its own, not into that of the caller.
+func ofStart(err error, a about) *failure {
+	var start *sandbox.StartError
+	if !errors.As(err, &start) {
+		return nil
+	}
+	for _, try := range []func(error, about) *failure{ofLoss, ofSystem} {
+		if f := try(err, a); f != nil {
+			return f
+		}
+	}
+	return fail(codes.Internal, ReasonStartFailed, "%v", start)
+}
+
+func ofLoss(err error, _ about) *failure {
+	var loss *sandbox.LossError
+	if !errors.As(err, &loss) {
+		return nil
+	}
+	return fail(codes.FailedPrecondition, ReasonLossNotAccepted, "%v", loss).
+		with(keyLoss, loss.Name).with(keyConsequence, loss.Consequence).with(keyFix, loss.Fix)
+}
+
 func ofSandbox(err error, a about) *failure {
 	var state *sandbox.StateError
 	var limit *sandbox.LimitError
-	var start *sandbox.StartError
-	var loss *sandbox.LossError
 	var conflict *sandbox.ConflictError
 	switch {
 	case errors.Is(err, sandbox.ErrNotFound):
@@ -150,14 +172,6 @@ func ofSandbox(err error, a about) *failure {
 		return overLimit(limit.Name, int64(limit.Limit), "%v", limit)
 	case errors.As(err, &conflict):
 		return ofConflict(conflict)
-	case errors.As(err, &loss):
-		return fail(codes.FailedPrecondition, ReasonLossNotAccepted, "%v", loss).
-			with(keyLoss, loss.Name).with(keyConsequence, loss.Consequence).with(keyFix, loss.Fix)
-	case errors.As(err, &start):
-		if f := ofSystem(err, a); f != nil {
-			return f
-		}
-		return fail(codes.Internal, ReasonStartFailed, "%v", start)
 	case errors.Is(err, runtime.ErrEnded):
 		return fail(codes.FailedPrecondition, ReasonSandboxNotRunning, "%v", err).with(keyStatus, sandbox.Stopped.String())
 	case errors.Is(err, runtime.ErrNoTerminal):

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -251,6 +253,14 @@ func TestErrorsOfGRPCHaveDetails(t *testing.T) {
 			wantError(t, detailed(err), code, reason)
 		}
 	}
+}
+
+// A worker that is too slow is no caller whose time is up.
+func TestStartsThatTakeTooLongHaveFailed(t *testing.T) {
+	err := &sandbox.StartError{ID: "sb_1", Err: fmt.Errorf("worker does not finish its set-up: %w", context.DeadlineExceeded)}
+	wantError(t, detailed(err), codes.Internal, ReasonStartFailed)
+	wantError(t, detailed(&sandbox.StartError{Err: unix.ENOSPC}), codes.ResourceExhausted, ReasonDiskFull)
+	wantError(t, detailed(&sandbox.StartError{Err: &sandbox.LossError{}}), codes.FailedPrecondition, ReasonLossNotAccepted)
 }
 
 func TestErrorsFitIntoTrailers(t *testing.T) {

@@ -78,6 +78,7 @@ type Registry struct {
 	trash  *trash
 	plans  planCache
 	leases *leases
+	starts *starts
 
 	life  context.Context // ends with Close
 	end   context.CancelFunc
@@ -101,6 +102,7 @@ func Open(cfg Config) (*Registry, error) {
 		cfg:      cfg,
 		recheck:  make(chan struct{}, 1),
 		patience: stopTimeout,
+		starts:   newStarts(startsAtOnce()),
 		known:    make(map[string]*Sandbox),
 		perUID:   make(map[uint32]int),
 		request:  make(map[requestKey]*creation),

@@ -27,7 +27,7 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	}
 	bound, cancel := s.bind(ctx)
 	defer cancel()
-	run, err := s.launch(bound)
+	run, err := s.launchInTurn(bound)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err() // the caller left: nothing is wrong with the sandbox
@@ -41,6 +41,16 @@ func (s *Sandbox) Start(ctx context.Context) error {
 	s.move(started, "", run)
 	s.reg.tasks.Go(func() { s.watch(run) })
 	return nil
+}
+
+// launchInTurn waits for other starts of the owner, if there are many.
+func (s *Sandbox) launchInTurn(ctx context.Context) (*running, error) {
+	leave, err := s.reg.starts.enter(ctx, s.Info().Owner)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return s.launch(ctx)
 }
 
 // launch makes the directories, the view and the instance, or nothing.

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Callable, Dict, Mapping, Optional, Tuple, Type
 
@@ -13,6 +14,7 @@ CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND = 1, 2, 3, 4,
 PERMISSION_DENIED, RESOURCE_EXHAUSTED, FAILED_PRECONDITION = 7, 8, 9
 UNIMPLEMENTED, UNAVAILABLE = 12, 14
 
+_TOO_LARGE = re.compile(r"(?:grpc: received|Sent) message larger than max \((\d+) vs\. (\d+)\)")
 _ERROR_INFO = "/google.rpc.ErrorInfo"
 
 
@@ -138,6 +140,18 @@ def _denied(f: Failure) -> errors.SandboxError:
 
 
 def _limit(f: Failure) -> errors.SandboxError:
+    large = None if f.reason else _TOO_LARGE.search(f.message)
+    if large:
+        # gRPC refuses it by itself, which the server cannot give a detail.
+        size, most = large.groups()
+        return errors.ResourceLimitExceededError(
+            f"the request has {size} bytes, and the server takes at most {most}: "
+            "write what is large to a file, or send it to the input of a process",
+            f.details,
+            f.code,
+            resource_type="message-size",
+            limit=most,
+        )
     return errors.ResourceLimitExceededError(
         f.message,
         f.details,

@@ -218,8 +218,8 @@ def test_a_thread_that_leaves_a_stream_kills_the_command(endpoint, project, wher
             assert session.exec("echo still", timeout=10).stdout == "still\n"
 
 
-def test_thirty_sandboxes_at_once_from_one_loop(endpoint, project):
-    count = int(os.environ.get("AGENTFENSE_TEST_SANDBOXES", "30"))
+def test_a_hundred_sandboxes_at_once_from_one_loop(endpoint, project):
+    count = int(os.environ.get("AGENTFENSE_TEST_SANDBOXES", "100"))
 
     async def one(number):
         async with AsyncSandbox.from_local(project, preset="agent-safe") as sandbox:

@@ -131,6 +131,22 @@ def test_resource_limit_exceeded(api, other, project):
     assert error.resource_type and error.limit == "2"
 
 
+def test_a_request_that_is_too_large(sandbox):
+    for call in (
+        lambda: sandbox.run("cat", input=b"x" * (17 << 20)),
+        lambda: list(sandbox.exec_stream(["echo", "x" * (17 << 20)])),
+        lambda: sandbox.spawn("cat", b"x" * (17 << 20)),
+        lambda: sandbox.session().exec("#" * (17 << 20)),
+    ):
+        with pytest.raises(agentfense.ResourceLimitExceededError, match="the request has") as e:
+            call()
+        assert (e.value.resource_type, e.value.limit) == ("message-size", str(16 << 20))
+    process = sandbox.spawn("wc -c")
+    process.send_stdin(b"x" * (17 << 20))
+    process.close_stdin()
+    assert process.wait(60).stdout.strip() == str(17 << 20)
+
+
 def test_invalid_configuration(sandbox):
     with pytest.raises(agentfense.InvalidConfigurationError) as e:
         sandbox.run("true", workdir="gone")
