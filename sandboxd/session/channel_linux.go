@@ -34,6 +34,10 @@ type channel struct {
 	conn *os.File
 	key  string
 	buf  []byte
+	// hold counts n bytes more of a state, if its owner may have them; below zero,
+	// so many less. Nil counts nothing.
+	hold func(n int) bool
+	held int
 	// marks are the newest two that the shell has sent, the newest last.
 	marks [2]mark
 }
@@ -114,6 +118,7 @@ func (c *channel) taken(ctx context.Context) {
 // next returns the report with a number, or one of a shell that executes
 // itself. Older reports are skipped.
 func (c *channel) next(seq uint32) (report, error) {
+	c.letGo() // of the state before, which the shell has got
 	noise := 0
 	for {
 		text, err := c.line(maxLine)
@@ -196,6 +201,23 @@ func (c *channel) state() (string, error) {
 	}
 }
 
+// more counts n more bytes of a state.
+func (c *channel) more(n int) bool {
+	if c.hold == nil || !c.hold(n) {
+		return c.hold == nil
+	}
+	c.held += n
+	return true
+}
+
+// letGo counts what was read of states as gone.
+func (c *channel) letGo() {
+	if c.held > 0 {
+		c.hold(-c.held)
+		c.held = 0
+	}
+}
+
 // line returns the next line, of at most most bytes.
 func (c *channel) line(most int) (string, error) {
 	seen := 0
@@ -213,6 +235,9 @@ func (c *channel) line(most int) (string, error) {
 		}
 		var chunk [4 << 10]byte
 		n, err := c.conn.Read(chunk[:])
+		if most == maxState && !c.more(n) {
+			return "", errProtocol
+		}
 		c.buf = append(c.buf, chunk[:n]...)
 		if err != nil {
 			return "", err

@@ -129,3 +129,40 @@ func TestDialects(t *testing.T) {
 		t.Errorf("traced() = %q", got)
 	}
 }
+
+// What is read of a state counts until it was given back, whatever becomes of it.
+func TestStatesOfAnOwnerAreBounded(t *testing.T) {
+	const owner = 1000
+	r := &Registry{}
+	open := func() (*channel, *os.File) {
+		c, theirs, err := newChannel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.conn.Close(); theirs.Close() })
+		c.key, c.hold = "k", func(n int) bool { return r.holdState(owner, n) }
+		return c, theirs
+	}
+	send := func(theirs *os.File, text string) {
+		if _, err := theirs.WriteString(text); err != nil {
+			t.Error(err)
+		}
+	}
+	c, theirs := open()
+	send(theirs, "k r 0\n"+strings.Repeat("x\n", 10<<10)+"k .\n")
+	if got, err := c.next(1); err != nil || len(got.state) != 20<<10 || r.states[owner] < 16<<10 {
+		t.Errorf("%d bytes count for a state of %d, %v", r.states[owner], len(got.state), err)
+	}
+	other, those := open()
+	r.states[owner] += maxStates - 32<<10
+	send(those, "k r 0\n"+strings.Repeat("x", 40<<10))
+	if _, err := other.next(1); !errors.Is(err, errProtocol) {
+		t.Errorf("a state over the limit = %v", err)
+	}
+	other.letGo()
+	r.states[owner] -= maxStates - 32<<10
+	send(theirs, "k d 1 0 h\n")
+	if _, err := c.next(1); err != nil || len(r.states) != 0 {
+		t.Errorf("%d bytes count in the end, %v", r.states[owner], err)
+	}
+}

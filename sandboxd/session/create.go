@@ -99,6 +99,7 @@ func (r *Registry) create(ctx context.Context, run *sandbox.Run, p Params, d dia
 		}
 		return nil, err
 	}
+	shell.channel.hold = func(n int) bool { return r.holdState(in.Owner, n) }
 	if p.Idle == 0 {
 		p.Idle = DefaultIdle
 	}
@@ -118,7 +119,7 @@ func (r *Registry) create(ctx context.Context, run *sandbox.Run, p Params, d dia
 			r.known = make(map[string]*Session)
 		}
 		r.known[s.info.ID] = s
-		r.tasks.Go(s.watch)
+		r.tasks.Go(func() { s.watch(shell) })
 	}
 	r.mu.Unlock()
 	if stopped {

@@ -102,16 +102,16 @@ func (s *Session) exec(ctx context.Context, c Command, sink Sink) (status runtim
 // rest is shell.rest, which takes as long as the sink does. It reports false if
 // the session ends first; the sink gets nothing more then.
 func (s *Session) rest() bool {
-	rested := make(chan struct{})
+	sh, rested := s.shell, make(chan struct{})
 	s.reg.tasks.Go(func() {
 		defer close(rested)
-		s.shell.rest()
+		sh.rest()
 	})
 	select {
 	case <-rested:
 		return true
 	case <-s.life.Done():
-		s.shell.detach()
+		sh.detach()
 		return false
 	}
 }

@@ -17,6 +17,9 @@ const (
 	// MaxPerSandbox and MaxPerOwner cap the sessions that are open.
 	MaxPerSandbox = 64
 	MaxPerOwner   = 4096
+	// maxStates is how many bytes the states of an owner's shells that execute
+	// themselves may take together.
+	maxStates = 256 << 20
 	// keepClosed is how long a session that has ended can be asked for, if
 	// there are not more than maxClosed others of its sandbox.
 	keepClosed = time.Hour
@@ -36,6 +39,7 @@ type Registry struct {
 	known      map[string]*Session
 	perOwner   map[uint32]int // open or being opened
 	perSandbox map[string]int
+	states     map[uint32]int // bytes, of shells that are being given them back
 	requests   map[requestKey]*creation
 }
 
@@ -155,6 +159,25 @@ func (r *Registry) release(owner uint32, id string) {
 		delete(r.perSandbox, id)
 	}
 	r.tasks.Done()
+}
+
+// holdState counts n bytes more of an owner's shells' states, unless they are too
+// many.
+func (r *Registry) holdState(owner uint32, n int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sum := r.states[owner] + n
+	switch {
+	case n > 0 && sum > maxStates:
+		return false
+	case sum == 0:
+		delete(r.states, owner)
+		return true
+	case r.states == nil:
+		r.states = map[uint32]int{}
+	}
+	r.states[owner] = sum
+	return true
 }
 
 // Close ends every session and waits for what the registry has started. The

@@ -32,7 +32,7 @@ type Info struct {
 type Session struct {
 	reg   *Registry
 	run   *sandbox.Run
-	shell *shell
+	shell *shell // whoever has turn may use it; nil once life is over
 	// turn is held by whoever uses the shell; others wait in order.
 	turn chan struct{}
 	// life ends when the session is to end.
@@ -63,15 +63,15 @@ func (s *Session) closedError() error {
 }
 
 // watch ends the session when its shell has ended by itself.
-func (s *Session) watch() {
+func (s *Session) watch(sh *shell) {
 	select {
-	case <-s.shell.exited:
+	case <-sh.exited:
 	case <-s.life.Done():
 		return
 	}
 	s.turn <- struct{}{} // a command that ran has said how it ended
 	defer func() { <-s.turn }()
-	s.end(s.shell.epitaph())
+	s.end(sh.epitaph())
 }
 
 // epitaph says how a shell has ended.
@@ -107,6 +107,7 @@ func (s *Session) end(reason string) {
 func (s *Session) finish() {
 	s.turn <- struct{}{} // whoever has it sees that life is over
 	s.shell.close()
+	s.shell = nil // with all that it has buffered
 	<-s.turn
 	s.reg.closed(s)
 	close(s.gone)

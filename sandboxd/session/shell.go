@@ -294,6 +294,7 @@ func (sh *shell) close() {
 		}
 	}
 	sh.channel.conn.Close()
+	sh.channel.letGo()
 	sh.out.close()
 	sh.err.close()
 }
