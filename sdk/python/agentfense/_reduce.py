@@ -2,7 +2,8 @@
 
 import codecs
 import os
-from typing import Dict, List, Optional
+import re
+from typing import Dict, Iterator, List, Optional
 
 from . import _wire
 from ._errors import CommandTimeoutError, SandboxError
@@ -71,6 +72,32 @@ class ExecReducer:
 
     def _kept(self, stream: str) -> bytes:
         return b"".join(self._output[stream])
+
+
+class LineSplitter:
+    """Chunks become lines, each stream's on its own. A line of more bytes comes in pieces."""
+
+    def __init__(self, longest: int = 1 << 20) -> None:
+        self._longest = longest
+        self._begun = {s: bytearray() for s in (STDOUT, STDERR)}
+
+    def feed(self, chunk: ExecChunk) -> Iterator[ExecChunk]:
+        begun = self._begun[chunk.stream]
+        for part in _PART.findall(chunk):
+            begun += part
+            if part.endswith(b"\n") or len(begun) >= self._longest:
+                yield ExecChunk(bytes(begun), chunk.stream)
+                begun.clear()
+
+    def rest(self) -> Iterator[ExecChunk]:
+        """What came last and has no line feed."""
+        for stream, begun in self._begun.items():
+            if begun:
+                yield ExecChunk(bytes(begun), stream)
+
+
+# A line, or its begin.
+_PART = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
 class TextSplitter:

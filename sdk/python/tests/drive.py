@@ -20,7 +20,7 @@ class Driver:
                 return await value
 
             value = self._loop.run_until_complete(wait())
-        if type(value).__module__.startswith("agentfense._async"):
+        if inspect.isasyncgen(value) or type(value).__module__.startswith("agentfense._async"):
             return Driver(value, self._loop)
         return value
 

@@ -49,24 +49,45 @@ def test_command_timeout(sandbox):
     assert (error.command, error.timeout_seconds) == ("sleep 60", 0.3)
 
 
+# Seconds in which a busy machine surely gets to the first output of a command.
+LONG = 2.5
+
+
 def test_a_timeout_has_the_output_until_then(sandbox):
     command = "echo out; echo err >&2; sleep 60"
-    session, process = sandbox.session(), sandbox.spawn(command, timeout=0.5)
+    session, process = sandbox.session(), sandbox.spawn(command, timeout=LONG)
     for call in (
-        lambda: sandbox.run(command, timeout=0.5),
-        lambda: sandbox.run(command, timeout=0.5, on_stdout=len),
-        lambda: session.exec(command, timeout=0.5),
-        lambda: session.exec(command, timeout=0.5, on_stdout=len),
+        lambda: sandbox.run(command, timeout=LONG),
+        lambda: sandbox.run(command, timeout=LONG, on_stdout=len),
+        lambda: session.exec(command, timeout=LONG),
+        lambda: session.exec(command, timeout=LONG, on_stdout=len),
         process.wait,
     ):
         with pytest.raises(agentfense.CommandTimeoutError) as e:
             call()
         error = told(e.value, "COMMAND_TIMEOUT")
         assert (error.stdout, error.stderr) == ("out\n", "err\n")
-        assert (error.command, error.timeout_seconds, error.grpc_code) == (command, 0.5, 4)
+        assert (error.command, error.timeout_seconds, error.grpc_code) == (command, LONG, 4)
         assert error.details["sandbox_id"] == sandbox.id
         copy = pickle.loads(pickle.dumps(error))
         assert (copy.stdout, copy.stderr) == ("out\n", "err\n")
+
+
+def test_lines_end_with_the_error_after_what_came_before_it(sandbox):
+    command = "echo one; echo two >&2; printf three; sleep 60"
+    stream, process = (
+        sandbox.exec_stream(command, timeout=LONG),
+        sandbox.spawn(command, timeout=LONG),
+    )
+    with pytest.raises(agentfense.SandboxError, match="has not ended"):
+        stream.result  # noqa: B018
+    for lines in (stream.lines(), process.lines()):
+        seen = set()
+        with pytest.raises(agentfense.CommandTimeoutError):
+            for line in lines:
+                seen.add((line.stream, line.text))
+        assert seen == {("stdout", "one\n"), ("stderr", "two\n"), ("stdout", "three")}
+    assert [line.text for line in sandbox.exec_stream("seq 3").lines()] == ["1\n", "2\n", "3\n"]
 
 
 def test_command_execution(sandbox):

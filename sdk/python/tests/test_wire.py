@@ -312,3 +312,27 @@ def test_what_a_log_gets_is_short_and_fools_nobody():
         str(Change("/\x1b[2J", Operation.DELETED, refused=True)) == "deleted '/\\x1b[2J', refused"
     )
     assert str(FileEvent(FileEventKind.CREATED, "a\r")) == "created 'a\\r'"
+
+
+def test_chunks_become_lines_of_bounded_length():
+    splitter = _reduce.LineSplitter(longest=8)
+    chunks = [
+        ("stdout", b"a\nb"),
+        ("stderr", b"warn"),
+        ("stdout", b"c\n\n\xc3"),
+        ("stdout", b"\xa9"),
+    ]
+    chunks += [("stderr", b"ing\n"), ("stdout", b"123456"), ("stdout", b"7\nend")]
+    lines = [
+        (line.stream, bytes(line)) for c in chunks for line in splitter.feed(ExecChunk(c[1], c[0]))
+    ]
+    lines += [(line.stream, bytes(line)) for line in splitter.rest()]
+    assert lines == [
+        ("stdout", b"a\n"),
+        ("stdout", b"bc\n"),
+        ("stdout", b"\n"),
+        ("stderr", b"warning\n"),
+        ("stdout", b"\xc3\xa9123456"),
+        ("stdout", b"7\n"),
+        ("stdout", b"end"),
+    ]

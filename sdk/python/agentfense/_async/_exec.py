@@ -1,7 +1,7 @@
 """Commands: one answer, or a stream."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, AsyncIterator, Callable, Optional
 
 from .. import _methods as methods
 from .. import _requests, _wire
@@ -9,7 +9,7 @@ from .._errors import CommandTimeoutError, SandboxError
 from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
 from .._methods import Method
-from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
+from .._reduce import STDERR, STDOUT, ExecReducer, LineSplitter, TextSplitter
 from .._requests import OUTPUT_LIMIT
 from .._types import ExecChunk, ExecResult
 from . import _flavor
@@ -49,7 +49,13 @@ class AsyncExecStream(AsyncAnswerStream):
         """How the command ended, with empty output; an error before that."""
         if self.exit_code is None and self._answers.closed:
             raise SandboxError("the stream was closed before the command ended")
+        if self.exit_code is None:
+            raise SandboxError("the command has not ended: read its output to the end before")
         return self._reducer.result()
+
+    def lines(self) -> AsyncIterator[ExecChunk]:
+        """The output in lines, each with its line feed; one above 1 MiB comes in pieces."""
+        return lines_of(self)
 
     async def __anext__(self) -> ExecChunk:
         async for message in self._answers:
@@ -59,6 +65,22 @@ class AsyncExecStream(AsyncAnswerStream):
         if not self._answers.closed:
             self._reducer.result()
         raise StopAsyncIteration
+
+
+async def lines_of(chunks: AsyncIterator[ExecChunk]) -> AsyncIterator[ExecChunk]:
+    """The lines of both streams; what an error cuts off comes before it."""
+    splitter = LineSplitter()
+    error: Optional[SandboxError] = None
+    try:
+        async for chunk in chunks:
+            for line in splitter.feed(chunk):
+                yield line
+    except SandboxError as e:
+        error = e
+    for line in splitter.rest():
+        yield line
+    if error is not None:
+        raise error
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import signal as signals
 import time
-from typing import Optional, TypeVar, Union
+from typing import AsyncIterator, Optional, TypeVar, Union
 
 from .. import _check, _requests, _wire
 from .. import _types as t
@@ -14,7 +14,7 @@ from .._handle import Handle
 from .._reduce import ExecReducer
 from .._work import ProcessInfo
 from . import _flavor
-from ._exec import Listeners
+from ._exec import Listeners, lines_of
 from ._files import Content, checked, pieces
 from ._processes import AsyncProcessStream
 from ._undo import leave
@@ -110,6 +110,10 @@ class AsyncProcess(Handle):
             if chunk is not None:
                 await self._listeners.feed(chunk)
                 return chunk
+
+    def lines(self) -> AsyncIterator[t.ExecChunk]:
+        """The output in lines, each with its line feed; one above 1 MiB comes in pieces."""
+        return lines_of(self)
 
     async def wait(
         self, timeout: _wire.Seconds = None, raise_on_error: bool = False

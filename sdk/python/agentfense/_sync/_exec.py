@@ -2,7 +2,7 @@
 """Commands: one answer, or a stream."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Optional
+from typing import Any, Iterator, Callable, Optional
 
 from .. import _methods as methods
 from .. import _requests, _wire
@@ -10,7 +10,7 @@ from .._errors import CommandTimeoutError, SandboxError
 from .._failure import About, timed_out
 from .._gen import sandbox_pb2 as sb
 from .._methods import Method
-from .._reduce import STDERR, STDOUT, ExecReducer, TextSplitter
+from .._reduce import STDERR, STDOUT, ExecReducer, LineSplitter, TextSplitter
 from .._requests import OUTPUT_LIMIT
 from .._types import ExecChunk, ExecResult
 from . import _flavor
@@ -50,7 +50,13 @@ class ExecStream(AnswerStream):
         """How the command ended, with empty output; an error before that."""
         if self.exit_code is None and self._answers.closed:
             raise SandboxError("the stream was closed before the command ended")
+        if self.exit_code is None:
+            raise SandboxError("the command has not ended: read its output to the end before")
         return self._reducer.result()
+
+    def lines(self) -> Iterator[ExecChunk]:
+        """The output in lines, each with its line feed; one above 1 MiB comes in pieces."""
+        return lines_of(self)
 
     def __next__(self) -> ExecChunk:
         for message in self._answers:
@@ -60,6 +66,22 @@ class ExecStream(AnswerStream):
         if not self._answers.closed:
             self._reducer.result()
         raise StopIteration
+
+
+def lines_of(chunks: Iterator[ExecChunk]) -> Iterator[ExecChunk]:
+    """The lines of both streams; what an error cuts off comes before it."""
+    splitter = LineSplitter()
+    error: Optional[SandboxError] = None
+    try:
+        for chunk in chunks:
+            for line in splitter.feed(chunk):
+                yield line
+    except SandboxError as e:
+        error = e
+    for line in splitter.rest():
+        yield line
+    if error is not None:
+        raise error
 
 
 @dataclass(frozen=True)
