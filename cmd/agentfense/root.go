@@ -61,7 +61,9 @@ The daemon is found at --endpoint, else at $` + endpointEnv + `, else at
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w\nSee %s --help.", err, cmd.CommandPath())
+	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.endpoint, "endpoint", "", "where the daemon listens, as unix:///path")
 	flags.StringVarP(&a.output, "output", "o", outputTable, "format of what is printed: table or json")

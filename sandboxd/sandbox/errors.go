@@ -39,7 +39,7 @@ type LimitError struct {
 }
 
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("limit %s of %d is reached", e.Name, e.Limit)
+	return fmt.Sprintf("limit %s of %d is reached; end one that is not needed", e.Name, e.Limit)
 }
 
 // LossError means that this host lacks what the sandbox asks for, and that the
