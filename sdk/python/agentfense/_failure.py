@@ -263,6 +263,11 @@ def _upload(f: Failure) -> errors.SandboxError:
     )
 
 
+def _unsteady(f: Failure) -> errors.SandboxError:
+    """A file that changed all the time, here or in the sandbox."""
+    return _upload(f) if f.about.operation == "upload" else _file(f)
+
+
 def _codebase(f: Failure) -> errors.SandboxError:
     if f.about.operation == "upload":
         return _upload(f)
@@ -347,7 +352,7 @@ _BY_REASON: Dict[str, Build] = {
     "DIRECTORY_MISMATCH": _upload,
     "DIRECTORY_NOT_EMPTY": _full_directory,
     "DIRECTORY_NOT_FOUND": _upload,
-    "FILE_CHANGED": _upload,
+    "FILE_CHANGED": _unsteady,
     "FILE_NOT_FOUND": _no_file,
     "FILE_UNREADABLE": _upload,
     "LIMIT_EXCEEDED": _limit,

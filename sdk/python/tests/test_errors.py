@@ -120,7 +120,7 @@ CASES = {
         "UploadError",
         {"file_path": "secret", "codebase_id": "cb_1"},
     ),
-    "FILE_CHANGED": (10, {"path": "log"}, "UploadError", {"file_path": "log"}),
+    "FILE_CHANGED": (10, {"path": "log"}, "FileError", {"file_path": "log", "errno": None}),
     "COMMIT_FAILED": (13, {}, "CodebaseError", {}),
     "DIRECTORY_MISMATCH": (9, {"path": "/p"}, "UploadError", {"file_path": "/p"}),
     "DIRECTORY_NOT_FOUND": (5, {"path": "/p"}, "UploadError", {"file_path": "/p"}),
@@ -213,6 +213,11 @@ def test_every_reason_that_is_mapped_is_tested():
 )
 def test_without_a_detail_the_code_and_the_call_decide(code, about, name):
     assert type(to_error(code, "told", None, about)).__name__ == name
+
+
+def test_a_file_that_changes_while_it_is_uploaded_is_an_upload_error():
+    error = to_error(10, "told", detail(10, "FILE_CHANGED", {}), About(operation="upload"))
+    assert type(error) is agentfense.UploadError
 
 
 def test_a_damaged_detail_does_not_hide_the_failure():
