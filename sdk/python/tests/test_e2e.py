@@ -277,7 +277,7 @@ def test_limits(local):
 
 
 def test_docker_is_not_there_yet(api, endpoint, project):
-    with pytest.raises(NotImplementedError, match="not available"):
+    with pytest.raises(NotImplementedError, match="no runtime docker"):
         api.Sandbox.from_local(project, runtime=RuntimeType.DOCKER, image="python:3.11-slim")
     with SandboxClient(endpoint) as client:
         assert client.list_codebases() == []

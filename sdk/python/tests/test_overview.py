@@ -214,7 +214,7 @@ def test_the_manual_way_names_calls_that_there_are():
 
 def test_docker_is_a_clear_error_for_now(here):
     """This daemon has no docker runtime; the block is right, and nothing is left behind."""
-    with pytest.raises(agentfense.NotSupportedError, match="DOCKER") as e:
+    with pytest.raises(agentfense.NotSupportedError, match="docker") as e:
         run(
             here,
             """
