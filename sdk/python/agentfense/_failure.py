@@ -241,6 +241,8 @@ _FILE_ERRORS: Dict[Optional[int], Type[errors.FileError]] = {
 
 def _file(f: Failure, otherwise: str = "") -> errors.SandboxError:
     """The error for what the kernel said; a server may leave it to the reason to tell."""
+    if f.about.operation == "upload":
+        return _upload(f)
     name = f.get("errno", otherwise)
     number = getattr(errno, name, None) if name in errno.errorcode.values() else None
     return _FILE_ERRORS.get(number, errors.FileError)(
@@ -263,14 +265,7 @@ def _upload(f: Failure) -> errors.SandboxError:
     )
 
 
-def _unsteady(f: Failure) -> errors.SandboxError:
-    """A file that changed all the time, here or in the sandbox."""
-    return _upload(f) if f.about.operation == "upload" else _file(f)
-
-
 def _codebase(f: Failure) -> errors.SandboxError:
-    if f.about.operation == "upload":
-        return _upload(f)
     return errors.CodebaseError(
         f.message, f.details, f.code, codebase_id=f.get("codebase_id", f.about.codebase_id)
     )
@@ -352,7 +347,7 @@ _BY_REASON: Dict[str, Build] = {
     "DIRECTORY_MISMATCH": _upload,
     "DIRECTORY_NOT_EMPTY": _full_directory,
     "DIRECTORY_NOT_FOUND": _upload,
-    "FILE_CHANGED": _unsteady,
+    "FILE_CHANGED": _file,
     "FILE_NOT_FOUND": _no_file,
     "FILE_UNREADABLE": _upload,
     "LIMIT_EXCEEDED": _limit,

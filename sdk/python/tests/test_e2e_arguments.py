@@ -117,8 +117,8 @@ def test_a_codebase_tells_files_and_directories_apart(api, endpoint):
         client.upload_file(codebase, "d/x", b"x")
         for call, kind in (
             (lambda: client.download_file(codebase, "d"), IsADirectoryError),
-            (lambda: client.upload_file(codebase, "d", b""), IsADirectoryError),
-            (lambda: client.upload_file(codebase, "d/x/y", b""), NotADirectoryError),
+            (lambda: client.upload_file(codebase, "d", b""), agentfense.UploadError),
+            (lambda: client.upload_file(codebase, "d/x/y", b""), agentfense.UploadError),
             (lambda: client.download_file(codebase, "gone"), FileNotFoundError),
         ):
             with pytest.raises(kind):

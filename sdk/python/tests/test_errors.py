@@ -215,8 +215,9 @@ def test_without_a_detail_the_code_and_the_call_decide(code, about, name):
     assert type(to_error(code, "told", None, about)).__name__ == name
 
 
-def test_a_file_that_changes_while_it_is_uploaded_is_an_upload_error():
-    error = to_error(10, "told", detail(10, "FILE_CHANGED", {}), About(operation="upload"))
+@pytest.mark.parametrize("reason", ["FILE_CHANGED", "NOT_A_FILE", "NOT_A_DIRECTORY"])
+def test_what_keeps_a_file_from_an_upload_is_an_upload_error(reason):
+    error = to_error(9, "told", detail(9, reason, {"errno": "EISDIR"}), About(operation="upload"))
     assert type(error) is agentfense.UploadError
 
 
