@@ -96,6 +96,11 @@ class RuleRef:
     # Empty for a rule of the user's own.
     preset: str = ""
 
+    @property
+    def text(self) -> str:
+        """The rule as the command line writes it: ``PATTERN=LEVEL@PRIORITY``."""
+        return f"{self.pattern}={self.permission}@{self.priority}"
+
     def __str__(self) -> str:
         return self.pattern
 
@@ -114,7 +119,6 @@ class Denial:
     hint: str = ""
 
     def __str__(self) -> str:
-        rule = self.rule
-        why = f" ({rule.pattern}={rule.permission}@{rule.priority})" if rule else ""
+        why = f" ({self.rule.text})" if self.rule else ""
         what = f"{self.operation} {shown(self.path)}{why}"
         return f"{what}: {self.hint}" if self.hint else what

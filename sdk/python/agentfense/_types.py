@@ -291,10 +291,13 @@ class Change:
     # Below write level: a commit refuses it, for this rule.
     refused: bool = False
     rule: Optional[RuleRef] = None
+    # Why it is refused, in words; empty where it is not.
+    why: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         refused = ", refused" if self.refused else ""
-        return f"{self.operation} {shown(self.path)}{refused}"
+        why = f": {self.why}" if self.why else ""
+        return f"{self.operation} {shown(self.path)}{refused}{why}"
 
 
 @dataclass(frozen=True)

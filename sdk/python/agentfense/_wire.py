@@ -306,6 +306,15 @@ def exec_exit(
     )
 
 
+def _why(message: sb.Change) -> str:
+    if message.shadowed:
+        return "the name is hidden, so the file stays the sandbox's own"
+    if not message.refused:
+        return ""
+    rule = _rule_ref(message)
+    return f"below write level, by {rule.text}" if rule else "no rule gives it"
+
+
 def change(message: sb.Change) -> t.Change:
     return t.Change(
         path=os.fsdecode(message.path),
@@ -316,6 +325,7 @@ def change(message: sb.Change) -> t.Change:
         shadowed=message.shadowed,
         refused=message.refused,
         rule=_rule_ref(message),
+        why=_why(message),
     )
 
 

@@ -128,7 +128,16 @@ def test_what_is_not_permitted_or_not_safe_is_refused(sandbox, change, project):
     before = listing(project.parent)
     result = sandbox.apply_to(project)
     assert listing(project.parent) == before
-    assert len(result.refused) == 8 and all(c.refused for c in result.refused)
+    assert {c.path: c.why for c in result.refused if c.refused} == {
+        "/refused": "no rule gives it",
+        "/shadowed": "the name is hidden, so the file stays the sandbox's own",
+        "/../outside": "the path leads outside",
+        "/a//b": "the path leads outside",
+        "/passwd": "the link leads outside",
+        "/up": "the link leads outside",
+        "/.git/hooks/pre-commit": "git runs what is in .git: to get it, name it in paths",
+        "/sub/.git": "git runs what is in .git: to get it, name it in paths",
+    }
     assert result.applied == result.unchanged == []
 
 

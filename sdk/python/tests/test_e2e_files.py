@@ -161,7 +161,7 @@ def test_what_an_agent_changed_comes_home(api, sandbox, project):
         raise_on_error=True,
     )
     result = sandbox.apply_to(project)
-    assert [c.path for c in result.refused] == ["/bad"]
+    assert [str(c) for c in result.refused] == ["added /bad, refused: the link leads outside"]
     assert (project / "main.py").read_text() == "changed\n" and not (project / "src").exists()
     assert os.access(project / "new" / "x", os.X_OK)
     assert os.readlink(project / "new" / "up") == "../main.py"

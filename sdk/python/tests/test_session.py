@@ -58,7 +58,7 @@ def test_exit_is_a_result_and_the_next_call_says_closed(sandbox):
         assert session.exec("exit 3").exit_code == 3
         with pytest.raises(agentfense.SessionClosedError) as e:
             session.exec("true")
-        assert e.value.session_id == session.id
+        assert e.value.session_id == session.id and session.status == "closed"
         assert session.refresh().info.close_reason == "the shell ended"
 
 

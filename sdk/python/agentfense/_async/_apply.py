@@ -54,8 +54,9 @@ class AsyncDeltaApply:
         becoming = {parts(c.path) for c in come if c.kind is t.Kind.DIRECTORY}
         for change in changes:
             await _flavor.breathe()
-            if await self._refuses(change, chosen):
-                self._refused.append(replace(change, refused=True))
+            why = await self._refuses(change, chosen)
+            if why:
+                self._refused.append(replace(change, refused=True, why=why))
             elif self._target.blocked(change.path):
                 # What stands there may be about to become a directory.
                 names = parts(change.path)
@@ -73,19 +74,22 @@ class AsyncDeltaApply:
             )
         return planned
 
-    async def _refuses(self, change: t.Change, chosen: List[str]) -> bool:
+    async def _refuses(self, change: t.Change, chosen: List[str]) -> str:
+        """Why the change is not for the directory; empty if it is."""
         names = parts(change.path)
-        if change.refused or change.shadowed or not names:
-            return True
+        if not names:
+            return "the path leads outside"
+        if change.refused or change.shadowed:
+            return change.why
         # Git runs what stands in its directory: only who asks for it gets it.
         if b".git" in names and not any(".git" in path.split("/") for path in chosen):
-            return True
+            return "git runs what is in .git: to get it, name it in paths"
         if change.kind is not t.Kind.SYMLINK or change.operation is t.Operation.DELETED:
-            return False
+            return ""
         info = await self._client.stat_sandbox_file(self._sandbox.id, change.path)
         target = os.fsencode(info.symlink_target or "")
         self._links[change.path] = target
-        return leads_outside(change.path, target)
+        return "the link leads outside" if leads_outside(change.path, target) else ""
 
     async def _is_done(self, change: t.Change) -> bool:
         """Whether the directory has it already."""

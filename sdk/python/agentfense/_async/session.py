@@ -1,5 +1,6 @@
 """A session as an object: one shell that lives on between commands."""
 
+from dataclasses import replace
 from typing import Optional, TypeVar
 
 from .. import _check, _wire
@@ -75,10 +76,14 @@ class AsyncSandboxSession(Handle):
         _check.flag(raise_on_error, "raise_on_error")
         _check.flag(raise_on_denied, "raise_on_denied")
         self._live()
-        async with self._turn:
-            result = await self._client.session_exec(
-                self.id, command, timeout, on_stdout=on_stdout, on_stderr=on_stderr
-            )
+        try:
+            async with self._turn:
+                result = await self._client.session_exec(
+                    self.id, command, timeout, on_stdout=on_stdout, on_stderr=on_stderr
+                )
+        except SessionClosedError:
+            self._info = replace(self._info, status=SessionStatus.CLOSED)
+            raise
         if raise_on_denied:
             result.raise_on_denied()
         return result.raise_on_error() if raise_on_error else result
