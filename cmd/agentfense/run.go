@@ -168,7 +168,16 @@ func (a *app) runNew(ctx context.Context, f *runFlags, argv []string) (err error
 	if err != nil {
 		return r.explain(err)
 	}
+	r.hint(exit)
 	return a.finish(exit, f.verbose)
+}
+
+// hint tells a person that the policy may be why the command failed.
+func (r *newRun) hint(exit *sandboxv1.ExecExit) {
+	if len(exit.GetDenials()) == 0 || exit.GetExitCode() == 0 || r.flags.verbose || r.app.progress() == nil {
+		return
+	}
+	fmt.Fprintf(r.app.stderr, "agentfense: the policy (preset %s) refused operations; -v says which, --preset and --rule allow more\n", quoteName(r.flags.preset))
 }
 
 // connect finds the daemon, or starts one.

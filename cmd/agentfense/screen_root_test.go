@@ -70,6 +70,11 @@ func TestRealTerminals(t *testing.T) {
 		p.await("got it")
 		p.ends(0)
 	})
+	t.Run("a command that was refused something", func(t *testing.T) {
+		p := sit(t, endpoint, "run", "--dir", "../../examples/shop", "--", "cat", "README.md")
+		p.await("the policy (preset view-only) refused operations; -v says which")
+		p.ends(1)
+	})
 	t.Run("a terminal in the background", func(t *testing.T) {
 		process := agentfense("spawn", "-it", id, "--", "sh", "-c", "while read -r x; do stty size; echo got $x; done")
 		for _, word := range []string{"one", "two"} {
