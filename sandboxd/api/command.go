@@ -28,7 +28,7 @@ type command struct {
 	text string
 }
 
-func (c command) about() about { return about{sandbox: c.run.Sandbox().Info().ID} }
+func (c command) about() about { return aboutCommand(c.run.Sandbox().Info()) }
 
 // rules are those that denials refer to.
 func (c command) rules() []policy.Rule { return c.run.Sandbox().Info().Rules }

@@ -169,8 +169,8 @@ func (s *Server) ListFiles(ctx context.Context, req *sandboxv1.ListFilesRequest)
 		}
 	}
 	if walk(node); room < 0 || len(resp.Files) > maxListing {
-		return nil, fail(codes.ResourceExhausted, ReasonLimitExceeded, "%s has more in it than one listing takes", rooted(t.Path(node)[1:])).
-			with(keyResource, "listing").with(keyCodebase, req.GetCodebaseId())
+		return nil, overLimit("listing", maxListing, "%s has more in it than one listing takes", rooted(t.Path(node)[1:])).
+			with(keyCodebase, req.GetCodebaseId())
 	}
 	return resp, nil
 }

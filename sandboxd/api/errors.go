@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/agentfense/agentfense/policy"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
+	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
 // Errors travel in HTTP/2 trailers, which clients cap at 8 KiB.
@@ -98,7 +100,15 @@ func noCodebase(id string) *failure {
 }
 
 // about is what a call was about, for the metadata of whatever goes wrong.
-type about struct{ sandbox, codebase string }
+type about struct {
+	sandbox, codebase string
+	pids              int64 // how many the sandbox may have, for a command
+}
+
+// aboutCommand is about one that runs in a sandbox.
+func aboutCommand(info sandbox.Info) about {
+	return about{sandbox: info.ID, pids: cmp.Or(info.Limits.Pids, runtime.DefaultPids)}
+}
 
 // translate turns any error into a failure. What it does not know is INTERNAL.
 func translate(err error, a about) *failure {
@@ -175,9 +185,9 @@ func ofSandbox(err error, a about) *failure {
 	case errors.Is(err, runtime.ErrEnded):
 		return fail(codes.FailedPrecondition, ReasonSandboxNotRunning, "%v", err).with(keyStatus, sandbox.Stopped.String())
 	case errors.Is(err, runtime.ErrNoTerminal):
-		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%v", err).with(keyResource, "terminals-per-sandbox")
+		return overLimit("terminals-per-sandbox", worker.MaxTerminals, "%v", err)
 	case errors.Is(err, runtime.ErrTooManyExecs):
-		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%v", err).with(keyResource, "commands-per-sandbox")
+		return overLimit("commands-per-sandbox", runtime.MaxCalls, "%v", err)
 	}
 	return nil
 }
@@ -195,7 +205,7 @@ func ofConflict(e *sandbox.ConflictError) *failure {
 		with(keyPaths, jsonPaths(e.Paths)).with(keyCount, strconv.Itoa(len(e.Paths)))
 }
 
-func ofCommand(err error, _ about) *failure {
+func ofCommand(err error, a about) *failure {
 	var e *runtime.ExecError
 	if !errors.As(err, &e) {
 		return nil
@@ -211,7 +221,7 @@ func ofCommand(err error, _ about) *failure {
 	case unix.E2BIG:
 		return fail(codes.InvalidArgument, ReasonCommandTooLong, "command and environment are too long: %v", e).with(keyCommand, e.Path)
 	case unix.EAGAIN, unix.ENOMEM:
-		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "the sandbox has no room for another process: %v", e).with(keyResource, "pids")
+		return overLimit("pids", a.pids, "the sandbox has no room for another process: %v", e)
 	}
 	return nil
 }

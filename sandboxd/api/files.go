@@ -18,6 +18,7 @@ import (
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
+	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
 // fileChunk is how much of a file goes into one message.
@@ -73,13 +74,14 @@ func (t target) failure(err error) *failure {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return t.full()
 	case errors.Is(err, runtime.ErrListing):
-		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%s: %v", p, err).with(keyResource, "listing")
+		return overLimit("listing", worker.MaxListing, "%s: %v", p, err)
 	case errors.Is(err, unix.EXDEV):
 		return fail(codes.FailedPrecondition, ReasonRenameImpossible,
 			"%s cannot be renamed in one step: it is a directory of the snapshot, or the two places are separate mounts; copy it and remove it instead", p)
-	case errors.Is(err, unix.EUSERS), errors.Is(err, unix.EMFILE):
-		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "the sandbox has as many watches and removals under way as it may").
-			with(keyResource, "file-calls-per-sandbox")
+	case errors.Is(err, unix.EMFILE): // the kernel's, for all sandboxes of a user
+		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "the sandbox's user has as many watches as it may").with(keyResource, "file-calls-per-sandbox")
+	case errors.Is(err, unix.EUSERS):
+		return overLimit("file-calls-per-sandbox", worker.MaxLong, "the sandbox has as many watches and removals under way as it may")
 	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EINVAL):
 		return fail(codes.InvalidArgument, ReasonInvalidPath, "%s is refused: %v", p, err)
 	}

@@ -38,7 +38,7 @@ func (s *Server) CreateSession(ctx context.Context, req *sandboxv1.CreateSession
 	if err := errors.Join(checkName("request_id", p.RequestID, maxRequestID), checkArg("shell", p.Shell)); err != nil {
 		return nil, err
 	}
-	a := about{sandbox: req.GetSandboxId()}
+	a := aboutCommand(sb.Info())
 	run, err := sb.Run()
 	if err == nil && p.Shell == "" {
 		p.Shell, err = run.Shell(ctx)

@@ -8,10 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
 var fileChanges = map[sandboxv1.FileEvent_Kind]runtime.FileChange{
@@ -38,8 +38,8 @@ func (s *Server) WatchFiles(req *sandboxv1.WatchFilesRequest, stream grpc.Server
 	defer cancel()
 	w, err := t.run.Watch(ctx, clean, req.GetRecursive())
 	if errors.Is(err, unix.ENOSPC) {
-		return fail(codes.ResourceExhausted, ReasonLimitExceeded, "%s has more directories than one watch follows", rooted(clean)).
-			with(keyResource, "watched-directories").with(keyPath, rooted(clean)).with(keySandbox, req.GetSandboxId())
+		return overLimit("watched-directories", worker.MaxWatched, "%s has more directories than one watch follows", rooted(clean)).
+			with(keyPath, rooted(clean)).with(keySandbox, req.GetSandboxId())
 	}
 	if err != nil {
 		return t.fail(err)

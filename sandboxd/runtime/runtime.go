@@ -108,6 +108,10 @@ const (
 	MaxPids      = 1 << 22
 )
 
+// MaxCalls is how many calls a sandbox may leave unanswered, those included that
+// nobody waits for any more.
+const MaxCalls = 8192
+
 // DefaultPids is the cap on processes and threads of a sandbox that asks for
 // none of its own.
 const DefaultPids = 4096

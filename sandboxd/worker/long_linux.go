@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxLong is how many removals and watches there are at once.
-const maxLong = 32
+// MaxLong is how many removals and watches there are at once.
+const MaxLong = 32
 
 // slotTime is how long a removal keeps its slot while others may want it.
 const slotTime = 5 * time.Millisecond
@@ -63,7 +63,7 @@ type longCalls struct {
 func (l *longCalls) begin(id uint32, slots chan struct{}) (*longCall, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.byID) >= maxLong {
+	if len(l.byID) >= MaxLong {
 		return nil, unix.EUSERS
 	}
 	if l.byID == nil {

@@ -242,16 +242,16 @@ func TestRemoveEndsWhenItIsCancelled(t *testing.T) {
 
 func TestLongCallsAreBounded(t *testing.T) {
 	var calls longCalls
-	for id := range uint32(maxLong) {
+	for id := range uint32(MaxLong) {
 		if _, err := calls.begin(id, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := calls.begin(maxLong, nil); !errors.Is(err, unix.EUSERS) {
+	if _, err := calls.begin(MaxLong, nil); !errors.Is(err, unix.EUSERS) {
 		t.Errorf("error is %v", err)
 	}
 	calls.end(0)
-	if _, err := calls.begin(maxLong, nil); err != nil {
+	if _, err := calls.begin(MaxLong, nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxWatched is how many directories one watch follows.
-	maxWatched = 16384
+	// MaxWatched is how many directories one watch follows.
+	MaxWatched = 16384
 	// maxPending is how many changes wait for the daemon before they are
 	// dropped; the kernel has a queue of its own.
 	maxPending = 16384
@@ -101,7 +101,7 @@ func (w *watcher) openBelow(rel string) (int, error) {
 
 // watchFD watches the directory that is open, whatever its name is by now.
 func (w *watcher) watchFD(dir int) (int, error) {
-	if len(w.tree.byWD) >= maxWatched {
+	if len(w.tree.byWD) >= MaxWatched {
 		return 0, unix.ENOSPC
 	}
 	return unix.InotifyAddWatch(w.fd, "/proc/self/fd/"+strconv.Itoa(dir), watchMask)

@@ -38,7 +38,7 @@ func TestLimitsAreDocumented(t *testing.T) {
 		"processes and threads, if not said":            {"sandboxd/runtime", "DefaultPids"},
 		"`/tmp`, `/home/agent` and `/dev/shm` together": {"sandboxd/runtime/native", "defaultScratch"},
 		"netlink sockets of a sandbox":                  {"sandboxd/worker", "MaxNetlink"},
-		"commands and calls on files of one sandbox":    {"sandboxd/runtime/native", "maxCalls"},
+		"commands and calls on files of one sandbox":    {"sandboxd/runtime", "MaxCalls"},
 		"pseudo-terminals of a sandbox":                 {"sandboxd/worker", "MaxTerminals"},
 		"output of all commands of a sandbox":           {"sandboxd/sandbox", "DefaultOutputRate"},
 		"the least output rate":                         {"sandboxd/sandbox", "MinOutputRate"},

@@ -15,10 +15,6 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
-// maxCalls is how many calls a worker may leave unanswered, those included that
-// nobody waits for any more.
-const maxCalls = 8192
-
 // Instance is one running sandbox.
 type Instance struct {
 	process *os.Process
@@ -185,7 +181,7 @@ func (i *Instance) begin(c call, message func(id uint32) worker.Message, files .
 		i.mu.Unlock()
 		return 0, runtime.ErrEnded
 	}
-	if len(i.calls) >= maxCalls {
+	if len(i.calls) >= runtime.MaxCalls {
 		i.mu.Unlock()
 		return 0, runtime.ErrTooManyExecs
 	}

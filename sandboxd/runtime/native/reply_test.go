@@ -125,7 +125,7 @@ func TestAListingThatNobodyWaitsForHoldsNothing(t *testing.T) {
 
 func TestASilentWorkerIsAskedOnlySoOften(t *testing.T) {
 	i := waiting(func(*Instance) call { return newReply(worker.KindResult) })
-	for n := range maxCalls - 1 {
+	for n := range runtime.MaxCalls - 1 {
 		i.calls[uint32(n)+2] = newReply(worker.KindResult)
 	}
 	_, err := i.begin(newReply(worker.KindResult), func(uint32) worker.Message {
