@@ -108,15 +108,15 @@ def maybe_path(value: Optional[Path], name: str) -> Optional[str]:
 
 def codec(encoding: str, errors: str) -> None:
     """How bytes become text."""
-    for value, name, find in (
-        (encoding, "encoding", codecs.lookup),
-        (errors, "errors", codecs.lookup_error),
-    ):
-        lookup: Callable[[str], object] = find
-        try:
-            lookup(text(value, name))
-        except LookupError:
-            raise InvalidConfigurationError(f"{name} {value!r} is unknown") from None
+    _known(encoding, "encoding", "".encode)
+    _known(errors, "errors", codecs.lookup_error)
+
+
+def _known(value: str, name: str, lookup: Callable[[str], object]) -> None:
+    try:
+        lookup(text(value, name))
+    except LookupError:
+        raise InvalidConfigurationError(f"{name} {value!r} is unknown") from None
 
 
 # Several of them.

@@ -199,6 +199,7 @@ FLAGS = [
     (lambda w: w.local(secure="no"), TYPE, "secure must be a bool, not str"),
     (lambda w: w.create(start="no"), TYPE, "start must be a bool, not str"),
     (lambda w: w.sandbox.read_file("x", encoding="utf8x"), VALUE, "encoding 'utf8x' is unknown"),
+    (lambda w: w.sandbox.read_file("x", encoding="hex"), VALUE, "encoding 'hex' is unknown"),
     (lambda w: w.sandbox.read_file("x", encoding=5), TYPE, "encoding must be a str, not int"),
     (lambda w: w.sandbox.files.read("x", errors="x"), VALUE, "errors 'x' is unknown"),
     (lambda w: w.sandbox.files.read_into("x", "file"), TYPE, "file must be an open binary file"),
