@@ -233,6 +233,17 @@ def callback(value: F, name: str) -> F:
     return value
 
 
-def binary_file(value: object, name: str) -> None:
+def readable(value: object, name: str) -> None:
+    """No file that gives text, or that cannot be read."""
+    if isinstance(value, io.TextIOBase):
+        raise wrong(value, name, "bytes: open a file in binary mode")
+    if isinstance(value, io.IOBase) and not value.readable():
+        raise InvalidConfigurationError(f"{name} is not open for reading")
+
+
+def writable(value: object, name: str) -> None:
+    """An open file that takes bytes."""
     if isinstance(value, io.TextIOBase) or not hasattr(value, "write"):
         raise wrong(value, name, "an open binary file")
+    if isinstance(value, io.IOBase) and not value.writable():
+        raise InvalidConfigurationError(f"{name} is not open for writing")

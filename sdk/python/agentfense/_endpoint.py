@@ -50,7 +50,8 @@ def _tcp(given: str) -> Endpoint:
     target = given[len("tcp://") :] if given.startswith("tcp://") else given
     host, colon, port = target.rpartition(":")
     wrong_port = not (port.isascii() and port.isdigit() and 0 < int(port[-9:]) < 1 << 16)
-    if "://" in target or not colon or not host or wrong_port:
+    wrong_host = not host or any(c.isspace() for c in host)
+    if "://" in target or not colon or wrong_host or wrong_port:
         raise InvalidConfigurationError(
             f"endpoint {given!r} is neither unix:///path/to/socket nor host:port"
         )

@@ -5,6 +5,7 @@ A line of the table is a call, the class of its error, and what the message says
 
 import array
 import io
+import os
 import signal
 from datetime import timedelta
 from types import MappingProxyType
@@ -40,6 +41,8 @@ class World:
         self.process = self.sandbox.spawn("cat")
         self.pty = self.sandbox.pty()
         self.id = self.sandbox.id
+        self.writer = io.BufferedWriter(io.FileIO(os.devnull, "w"))
+        self.reader = io.BufferedReader(io.FileIO(os.devnull))
 
     def local(self, **arguments):
         return self.api.Sandbox.from_local(
@@ -54,6 +57,8 @@ class World:
 def world(api, fake, project):
     made = World(api, fake, project)
     yield made
+    made.reader.close()
+    made.writer.close()
     made.process.kill()
     made.pty.kill()
     made.sandbox.destroy()
@@ -204,6 +209,8 @@ FLAGS = [
     (lambda w: w.sandbox.files.read("x", errors="x"), VALUE, "errors 'x' is unknown"),
     (lambda w: w.sandbox.files.read_into("x", "file"), TYPE, "file must be an open binary file"),
     (lambda w: w.sandbox.files.read_into("x", io.StringIO()), TYPE, "file must be an open binary"),
+    (lambda w: w.sandbox.files.read_into("x", w.reader), VALUE, "file is not open for writing"),
+    (lambda w: w.sandbox.files.write("x", w.writer), VALUE, "content is not open for reading"),
 ]
 POLICIES = [
     (lambda w: w.local(preset=5), TYPE, "preset must be a str, not int"),
@@ -246,6 +253,7 @@ POLICIES = [
     (lambda w: w.local(resources=ResourceLimits(disk_bytes=1.5)), TYPE, "disk_bytes must be an"),
     (lambda w: w.local(resources=ResourceLimits(timeout="5")), TYPE, "ResourceLimits.timeout must"),
     (lambda w: w.local(endpoint="host:0"), VALUE, "endpoint 'host:0'"),
+    (lambda w: w.local(endpoint="a host:9"), VALUE, "endpoint 'a host:9'"),
     (lambda w: w.local(endpoint="host:65536"), VALUE, "endpoint 'host:65536'"),
     (lambda w: w.local(endpoint="host:\N{SUPERSCRIPT TWO}"), VALUE, "endpoint 'host"),
     (lambda w: w.local(endpoint=9000), TYPE, "endpoint must be a path"),

@@ -60,8 +60,7 @@ def checked(content: Content, name: str = "content") -> Whole:
     unordered = isinstance(content, (dict, set, frozenset))
     if unordered or not (hasattr(content, "read") or isinstance(content, (memoryview, Iterable))):
         raise _check.wrong(content, name, _CONTENT)
-    if isinstance(content, io.TextIOBase):
-        raise _check.wrong(content, name, "bytes: open a file in binary mode")
+    _check.readable(content, name)
     return content
 
 

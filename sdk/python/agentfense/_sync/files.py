@@ -43,7 +43,7 @@ class SandboxFiles(Handle):
         self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
     ) -> int:
         """Copies the content into an open binary file; returns how many bytes there were."""
-        _check.binary_file(file, "file")
+        _check.writable(file, "file")
         _flavor.callback(on_progress, "on_progress")
         done, total = 0, None
         if on_progress is not None:
