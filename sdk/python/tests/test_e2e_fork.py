@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import grpc
 import pytest
 from test_process import ENVIRONMENT, PATH
 
@@ -165,13 +166,25 @@ def python(code, *args):
     )
 
 
-@pytest.mark.parametrize("when", FORKS)
+# With fork support gRPC 1.49 ends a child that is forked during a call, with exit
+# code 64, or now and then leaves it hanging; without, it has one whose calls fail.
+# The documentation says so.
+HARMLESS = {"no call is under way", "its child leaves the blocks"}
+old = pytest.mark.xfail(
+    grpc.__version__.startswith("1.49."), reason="gRPC 1.49 has no fork during a call"
+)
+
+
+@pytest.mark.parametrize(
+    "when", [when if when in HARMLESS else pytest.param(when, marks=old) for when in FORKS]
+)
 def test_a_fork_while(endpoint, project, monkeypatch, when):
     monkeypatch.setitem(ENVIRONMENT, "AGENTFENSE_ENDPOINT", endpoint)
     done = python(BEGIN + FORKS[when] + END, project)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@old
 def test_a_grpc_that_knows_nothing_of_forks(endpoint, project, monkeypatch):
     monkeypatch.setitem(ENVIRONMENT, "AGENTFENSE_ENDPOINT", endpoint)
     done = python(UNSUPPORTED, project)
