@@ -22,10 +22,6 @@ class Endpoint:
     def __str__(self) -> str:
         return f"unix://{self.socket_path}" if self.socket_path else self.target
 
-    def accepts(self) -> bool:
-        """Whether somebody listens there now."""
-        return not _refusal(self)
-
 
 def resolve(endpoint: Optional[_check.Path] = None) -> Endpoint:
     """The argument, else AGENTFENSE_ENDPOINT, else the default socket."""
@@ -58,9 +54,11 @@ def _tcp(given: str) -> Endpoint:
     return Endpoint(target)
 
 
-def diagnose(endpoint: str, message: str) -> str:
-    """What to tell a user whose call found no server: the cause, then the cure."""
-    cause = _refusal(resolve(endpoint)) if endpoint else message
+def diagnose(endpoint: str, message: str, cause: str) -> str:
+    """What to tell a user whose call found no server: the cause, then the cure.
+
+    The cause is why nobody accepts a connection there, if that is so.
+    """
     if cause == "permission denied":
         return f"may not connect to the AgentFense server at {endpoint}: {cause}"
     if not cause:
@@ -71,8 +69,8 @@ def diagnose(endpoint: str, message: str) -> str:
     )
 
 
-def _refusal(endpoint: Endpoint) -> str:
-    """Why nobody there accepts a connection; empty if somebody does."""
+def refusal(endpoint: Endpoint) -> str:
+    """Why nobody there accepts a connection; empty if somebody does. It blocks."""
     try:
         if endpoint.socket_path:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
@@ -82,5 +80,9 @@ def _refusal(endpoint: Endpoint) -> str:
             host, _, port = endpoint.target.rpartition(":")
             socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
     except OSError as e:
-        return (e.strerror or str(e)).lower()
+        return reason(e)
     return ""
+
+
+def reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

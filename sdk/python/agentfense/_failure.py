@@ -23,6 +23,8 @@ class About:
     """What a call was about: fills in what the server's answer leaves out."""
 
     endpoint: str = ""
+    # Why nobody accepts a connection there, if that is so.
+    refusal: str = ""
     sandbox_id: str = ""
     codebase_id: str = ""
     session_id: str = ""
@@ -112,7 +114,7 @@ def _plain(f: Failure) -> errors.SandboxError:
 
 
 def _connection(f: Failure) -> errors.SandboxError:
-    message = diagnose(f.about.endpoint, f.message)
+    message = diagnose(f.about.endpoint, f.message, f.about.refusal)
     details = dict(f.details, grpc=f.message)
     return errors.ConnectionError(message, details, f.code, endpoint=f.about.endpoint)
 

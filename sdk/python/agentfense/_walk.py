@@ -10,14 +10,16 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Dict, Generator, Iterator, List, Sequence, Tuple
 
 from ._errors import UploadError
 from ._gen import codebase_pb2 as cb
 
 IGNORE_FILE = b".sandboxignore"
 _CHUNK = 256 << 10
-_BATCH = 512 << 10
+_BATCH = 64 << 10
+# How many entries are looked at in one go.
+_STEP = 64
 # Bytes of an ignore file that a server takes.
 _PATTERNS = 1 << 20
 
@@ -40,26 +42,28 @@ class Walk:
     links: Dict[Tuple[int, int], int] = field(default_factory=dict)
 
 
-def walk(root: bytes) -> Walk:
+def walk(root: bytes) -> Generator[None, None, Walk]:
     """Lists the directory; an entry that cannot be looked at is an UploadError.
 
     A directory below it that may not be listed is told as such, for it may be one
-    that is left out.
+    that is left out. It stops on the way after every piece of work.
     """
     found = Walk(root)
     pending = [cb.TreeEntry()]
     while pending:
-        below = _list(found, pending.pop())
+        below = yield from _list(found, pending.pop())
         pending.extend(reversed(below))
     return found
 
 
-def _list(found: Walk, directory: cb.TreeEntry) -> List[cb.TreeEntry]:
+def _list(found: Walk, directory: cb.TreeEntry) -> Generator[None, None, List[cb.TreeEntry]]:
     prefix = directory.path + b"/" if directory.path else b""
     full = os.path.join(found.root, directory.path) if prefix else found.root
     below = []
     try:
-        for name in sorted(os.listdir(full)):
+        for number, name in enumerate(sorted(os.listdir(full))):
+            if number % _STEP == 0:
+                yield
             path = prefix + name
             entry = _entry(found, path)
             found.entries.append(entry)
@@ -160,10 +164,12 @@ def read(root: bytes, entry: cb.TreeEntry) -> Iterator[bytes]:
         os.close(fd)
 
 
-def digest(root: bytes, entry: cb.TreeEntry) -> bytes:
+def digest(root: bytes, entry: cb.TreeEntry) -> Generator[None, None, bytes]:
+    """The file's digest. It stops on the way after every piece."""
     sha = hashlib.sha256()
     for data in read(root, entry):
         sha.update(data)
+        yield
     return sha.digest()
 
 

@@ -41,7 +41,9 @@ def test_an_environment_that_is_no_text_is_named(monkeypatch):
 
 
 def test_no_server_names_the_command_that_starts_one(tmp_path):
-    message = _endpoint.diagnose(f"unix://{tmp_path}/s", "failed to connect")
+    endpoint = _endpoint.resolve(f"unix://{tmp_path}/s")
+    cause = _endpoint.refusal(endpoint)
+    message = _endpoint.diagnose(str(endpoint), "failed to connect", cause)
     assert "no such file or directory" in message
     assert "sudo sandboxd" in message and "AGENTFENSE_ENDPOINT" in message
 
@@ -51,4 +53,6 @@ def test_a_server_that_went_away_during_a_call_is_not_a_missing_one(tmp_path, mo
     with socket.socket(socket.AF_UNIX) as s:
         s.bind("s")
         s.listen(1)
-        assert "went away" in _endpoint.diagnose(f"unix://{tmp_path}/s", "broken pipe")
+        endpoint = _endpoint.resolve(f"unix://{tmp_path}/s")
+        cause = _endpoint.refusal(endpoint)
+        assert "went away" in _endpoint.diagnose(str(endpoint), "broken pipe", cause)

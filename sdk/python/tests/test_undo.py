@@ -211,8 +211,12 @@ def test_a_lost_answer_leaves_nothing(api, fake, prepared, monkeypatch, call):
     codebase, sandbox, before = prepared
     for flavor in ("_sync", "_async"):
         monkeypatch.setattr(f"agentfense.{flavor}._connection.DEADLINE", 0.5)
+
     # The server goes away: nothing is repeated.
-    monkeypatch.setattr("agentfense._endpoint.Endpoint.accepts", lambda self: False)
+    def gone(*_):
+        return "gone" if api.name == "sync" else asyncio.sleep(0, "gone")
+
+    monkeypatch.setattr(f"agentfense._{api.name}._flavor.refusal", gone)
     fake.hold[call] = "after"
     with api.client(fake.endpoint) as client:
         with pytest.raises(ConnectionError, match="did not answer in time"):

@@ -8,13 +8,14 @@ import pytest
 
 from agentfense import UploadError, _walk
 from agentfense._gen import codebase_pb2 as cb
+from agentfense._sync._flavor import paced
 
 ENTRY = cb.TreeEntry
 
 
 def test_a_directory_is_listed_with_all_that_it_has(project):
     os.mkfifo(project / "pipe")
-    found = _walk.walk(os.fsencode(project))
+    found = paced(_walk.walk(os.fsencode(project)))
     listed = {e.path: e for e in found.entries}
     assert sorted(listed) == [
         b".env",
@@ -35,7 +36,7 @@ def test_a_directory_is_listed_with_all_that_it_has(project):
 def test_names_are_bytes(tmp_path):
     name = b"\xff\n"
     open(os.fsencode(tmp_path) + b"/" + name, "w").close()
-    (entry,) = _walk.walk(os.fsencode(tmp_path)).entries
+    (entry,) = paced(_walk.walk(os.fsencode(tmp_path))).entries
     assert entry.path == name
 
 
@@ -43,7 +44,7 @@ def test_parents_come_before_children(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "f").touch()
     (tmp_path / "a.txt").touch()
-    paths = [e.path for e in _walk.walk(os.fsencode(tmp_path)).entries]
+    paths = [e.path for e in paced(_walk.walk(os.fsencode(tmp_path))).entries]
     for path in paths:
         parent = os.path.dirname(path)
         assert not parent or paths.index(parent) < paths.index(path)
@@ -54,7 +55,7 @@ def test_ignore_files_come_with_their_content(project):
     (project / ".sandboxignore").write_bytes(content)
     (project / "src" / ".sandboxignore").symlink_to("../.sandboxignore")
     (project / "empty" / ".sandboxignore").write_bytes(b"x" * ((1 << 20) + 1))
-    listed = {e.path: e for e in _walk.walk(os.fsencode(project)).entries}
+    listed = {e.path: e for e in paced(_walk.walk(os.fsencode(project))).entries}
     assert listed[b".sandboxignore"].patterns == content
     assert not listed[b"src/.sandboxignore"].patterns
     assert not listed[b"empty/.sandboxignore"].patterns
@@ -65,9 +66,10 @@ LOCKED = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from agentfense import _walk
+from agentfense._sync._flavor import paced
 if os.geteuid() == 0:
     os.setgid(65534); os.setuid(65534)
-print({e.path: e.unreadable for e in _walk.walk(b".").entries})
+print({e.path: e.unreadable for e in paced(_walk.walk(b".")).entries})
 """
 
 
@@ -100,14 +102,14 @@ def test_an_empty_manifest_is_one_last_message():
 
 
 def entry_of(project, name):
-    found = _walk.walk(os.fsencode(project))
+    found = paced(_walk.walk(os.fsencode(project)))
     return found.root, next(e for e in found.entries if e.path == name)
 
 
 def test_contents_end_with_a_mark(project):
     (project / "big").write_bytes(b"x" * 600_000)
     root, entry = entry_of(project, b"big")
-    digest = _walk.digest(root, entry)
+    digest = paced(_walk.digest(root, entry))
     assert digest == hashlib.sha256(b"x" * 600_000).digest()
     messages = [m.content for m in _walk.contents(root, entry, digest)]
     assert b"".join(m.data for m in messages) == b"x" * 600_000
@@ -117,7 +119,7 @@ def test_contents_end_with_a_mark(project):
 @pytest.mark.parametrize("change", ["grow", "gone", "other kind", "other content"])
 def test_a_file_that_changed_is_never_stored_torn(project, change):
     root, entry = entry_of(project, b"main.py")
-    digest = _walk.digest(root, entry)
+    digest = paced(_walk.digest(root, entry))
     path = project / "main.py"
     if change == "grow":
         path.write_text("more than there was")
@@ -137,11 +139,11 @@ def test_a_socket_is_special(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as s:
         s.bind("sock")
-        (entry,) = _walk.walk(os.fsencode(tmp_path)).entries
+        (entry,) = paced(_walk.walk(os.fsencode(tmp_path))).entries
     assert (entry.path, entry.kind) == (b"sock", ENTRY.KIND_SPECIAL)
 
 
 def test_what_cannot_be_listed_is_named(tmp_path):
     with pytest.raises(UploadError, match="cannot read .*gone") as e:
-        _walk.walk(os.fsencode(tmp_path / "gone"))
+        paced(_walk.walk(os.fsencode(tmp_path / "gone")))
     assert e.value.file_path.endswith("gone")

@@ -62,7 +62,7 @@ class AsyncAnswers(Generic[Res]):
         try:
             return await self._start()
         except ConnectionError as e:
-            if not self._repeats(e) or not self._connection.endpoint.accepts():
+            if not self._repeats(e) or self._connection.refused:
                 raise
         return await self._start()
 
@@ -85,7 +85,7 @@ class AsyncAnswers(Generic[Res]):
         except grpc.RpcError as e:
             if self.closed:
                 raise StopAsyncIteration from None
-            raise self._connection.error(e, self._about) from None
+            raise await self._connection.error(e, self._about) from None
         except _flavor.CANCELLED:
             if self.closed and not _flavor.told_to_end():
                 raise StopAsyncIteration from None

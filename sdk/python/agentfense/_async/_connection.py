@@ -1,6 +1,7 @@
 """One server: calls with a deadline, failures as exceptions of this package."""
 
 import os
+from dataclasses import replace
 from typing import Any, AsyncIterator, ContextManager, Dict, List, Optional, TypeVar
 
 import grpc
@@ -21,6 +22,8 @@ DEADLINE = 30.0
 NEVER = float("inf")
 # Seconds until a server that accepts connections is taken for one that does not.
 _PATIENCE = 10.0
+# What a call ends with that may not have met a server.
+_LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _TRAILER = "grpc-status-details-bin"
 
 # Channels of a parent process: a child can neither use nor close them.
@@ -55,6 +58,9 @@ class AsyncConnection:
         self.secure = _check.flag(secure, "secure")
         self._channel: Optional[_Channel] = None
         self._closed = False
+        # Why nobody at the endpoint accepted a connection after the last failure,
+        # if that was so.
+        self.refused = ""
         # The last that was heard of the server is that it was not there.
         self._shaken = False
 
@@ -72,7 +78,7 @@ class AsyncConnection:
         try:
             return await self._unary(method, request, about, timeout)
         except ConnectionError as e:
-            if not (again or never_sent(e)) or not self.endpoint.accepts():
+            if not (again or never_sent(e)) or self.refused:
                 raise
         await self.settle()
         return await self._unary(method, request, about, timeout)
@@ -86,7 +92,7 @@ class AsyncConnection:
             with self.under_way():
                 answer: Res = await call(request, timeout=limit)
         except grpc.RpcError as e:
-            raise self.error(e, about) from None
+            raise await self.error(e, about) from None
         except _flavor.CANCELLED:
             self.check_cut()
             raise
@@ -94,9 +100,12 @@ class AsyncConnection:
 
     async def settle(self) -> None:
         """Uses a server that is there again at once, although gRPC would still hold back."""
-        if self._shaken and self.endpoint.accepts():
+        if self._shaken and not await self._refusal():
             await _flavor.ready(self._open().channel, _patience.left(_PATIENCE))
             self._shaken = False
+
+    async def _refusal(self) -> str:
+        return await _flavor.refusal(self.endpoint, self._open().channel)
 
     def answers(
         self,
@@ -131,7 +140,7 @@ class AsyncConnection:
             call = self._call("stream_unary", method)
             answer: Res = await _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
-            raise self.error(e, about) from None
+            raise await self.error(e, about) from None
         except _flavor.CANCELLED:
             self.check_cut()
             raise
@@ -190,7 +199,7 @@ class AsyncConnection:
         if self._closed and not _flavor.told_to_end():
             raise _cut() from None
 
-    def error(self, failed: Any, about: About) -> SandboxError:
+    async def error(self, failed: Any, about: About) -> SandboxError:
         """The exception for a gRPC error."""
         if self._closed and failed.code() == grpc.StatusCode.CANCELLED:
             return _cut()
@@ -198,7 +207,9 @@ class AsyncConnection:
         for key, value in failed.trailing_metadata() or ():
             if key == _TRAILER:
                 trailer = value
-        about = About(**{**about.__dict__, "endpoint": str(self.endpoint)})
+        if failed.code() in _LOST and not self._closed:
+            self.refused = await self._refusal()
+        about = replace(about, endpoint=str(self.endpoint), refusal=self.refused)
         error = to_error(failed.code().value[0], failed.details() or "", trailer, about)
         self._shaken = self._shaken or isinstance(error, ConnectionError)
         return error

@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import math
 import os
+import socket
 import time
 from typing import (
     Any,
@@ -26,6 +27,7 @@ import grpc.aio
 
 from .. import _check, _patience
 from .._channel import OPTIONS
+from .._endpoint import Endpoint, reason
 from .._errors import SandboxError
 
 Q = TypeVar("Q")
@@ -90,6 +92,26 @@ def let_go(call: Any, owner: Tuple[int, Any]) -> None:
         # Whoever waited for it in the loop is gone.
         with contextlib.suppress(RuntimeError):
             call.cancel()
+
+
+async def refusal(endpoint: Endpoint, channel: Any) -> str:
+    """Why nobody at the endpoint accepts a connection; empty if somebody does."""
+    if endpoint.socket_path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.setblocking(False)
+            connecting = asyncio.get_running_loop().sock_connect(s, endpoint.socket_path)
+            try:
+                await asyncio.wait_for(connecting, 1)
+            except asyncio.TimeoutError:
+                return "timed out"
+            except OSError as e:
+                return reason(e)
+        return ""
+    # A name is resolved by gRPC: asyncio would start a thread for that.
+    await ready(channel, 1)
+    if channel.get_state() is grpc.ChannelConnectivity.READY:
+        return ""
+    return "cannot connect"
 
 
 async def ready(channel: Any, patience: Optional[float]) -> None:
@@ -186,6 +208,17 @@ async def breathe() -> None:
     await asyncio.sleep(0)
 
 
+async def paced(steps: Generator[None, None, T]) -> T:
+    """Does what consists of many steps, and lets others run after each."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as e:
+            outcome: T = e.value
+            return outcome
+        await breathe()
+
+
 class Mailbox(Generic[T]):
     """Hands lists from the reader of a two-way stream to its writer."""
 
@@ -206,7 +239,7 @@ class Waited(Exception):
 class Duplex(Generic[Q, T]):
     """A two-way stream: what is written waits until it is taken, what comes until it is read."""
 
-    def __init__(self, method: Any, failed: Callable[[Any], Exception]) -> None:
+    def __init__(self, method: Any, failed: Callable[[Any], Awaitable[Exception]]) -> None:
         self.owner = owner()
         self.closed = False
         self._call = lasting(method())
@@ -243,16 +276,16 @@ class Duplex(Generic[Q, T]):
                 self.closed = True
             elif reading is self._reading:
                 self._reading = None
-                return self._taken(reading)
+                return await self._taken(reading)
         return None
 
-    def _taken(self, reading: "asyncio.Future[Any]") -> Optional[T]:
+    async def _taken(self, reading: "asyncio.Future[Any]") -> Optional[T]:
         try:
             message: T = reading.result()
         except StopAsyncIteration:
             return None
         except grpc.RpcError as e:
-            raise self._failed(e) from None
+            raise await self._failed(e) from None
         return message
 
     async def close(self) -> None:

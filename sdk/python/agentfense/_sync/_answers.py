@@ -63,7 +63,7 @@ class Answers(Generic[Res]):
         try:
             return self._start()
         except ConnectionError as e:
-            if not self._repeats(e) or not self._connection.endpoint.accepts():
+            if not self._repeats(e) or self._connection.refused:
                 raise
         return self._start()
 

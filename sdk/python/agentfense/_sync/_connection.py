@@ -2,6 +2,7 @@
 """One server: calls with a deadline, failures as exceptions of this package."""
 
 import os
+from dataclasses import replace
 from typing import Any, Iterator, ContextManager, Dict, List, Optional, TypeVar
 
 import grpc
@@ -22,6 +23,8 @@ DEADLINE = 30.0
 NEVER = float("inf")
 # Seconds until a server that accepts connections is taken for one that does not.
 _PATIENCE = 10.0
+# What a call ends with that may not have met a server.
+_LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _TRAILER = "grpc-status-details-bin"
 
 # Channels of a parent process: a child can neither use nor close them.
@@ -56,6 +59,9 @@ class Connection:
         self.secure = _check.flag(secure, "secure")
         self._channel: Optional[_Channel] = None
         self._closed = False
+        # Why nobody at the endpoint accepted a connection after the last failure,
+        # if that was so.
+        self.refused = ""
         # The last that was heard of the server is that it was not there.
         self._shaken = False
 
@@ -73,7 +79,7 @@ class Connection:
         try:
             return self._unary(method, request, about, timeout)
         except ConnectionError as e:
-            if not (again or never_sent(e)) or not self.endpoint.accepts():
+            if not (again or never_sent(e)) or self.refused:
                 raise
         self.settle()
         return self._unary(method, request, about, timeout)
@@ -95,9 +101,12 @@ class Connection:
 
     def settle(self) -> None:
         """Uses a server that is there again at once, although gRPC would still hold back."""
-        if self._shaken and self.endpoint.accepts():
+        if self._shaken and not self._refusal():
             _flavor.ready(self._open().channel, _patience.left(_PATIENCE))
             self._shaken = False
+
+    def _refusal(self) -> str:
+        return _flavor.refusal(self.endpoint, self._open().channel)
 
     def answers(
         self,
@@ -199,7 +208,9 @@ class Connection:
         for key, value in failed.trailing_metadata() or ():
             if key == _TRAILER:
                 trailer = value
-        about = About(**{**about.__dict__, "endpoint": str(self.endpoint)})
+        if failed.code() in _LOST and not self._closed:
+            self.refused = self._refusal()
+        about = replace(about, endpoint=str(self.endpoint), refusal=self.refused)
         error = to_error(failed.code().value[0], failed.details() or "", trailer, about)
         self._shaken = self._shaken or isinstance(error, ConnectionError)
         return error

@@ -9,6 +9,7 @@ from typing import (
     Any,
     Callable,
     ContextManager,
+    Generator,
     Generic,
     Iterator,
     List,
@@ -20,8 +21,9 @@ from typing import (
 
 import grpc
 
-from .. import _check, _fork
+from .. import _check, _endpoint, _fork
 from .._channel import OPTIONS, SINGLE_THREADED
+from .._endpoint import Endpoint
 from .._errors import InvalidTypeError
 
 Q = TypeVar("Q")
@@ -67,6 +69,11 @@ def let_go(call: Any, owner: Tuple[int, Any]) -> None:
     """Ends a call of that owner that is not used any more."""
     if owner[0] == os.getpid():
         call.cancel()
+
+
+def refusal(endpoint: Endpoint, channel: Any) -> str:
+    """Why nobody at the endpoint accepts a connection; empty if somebody does."""
+    return _endpoint.refusal(endpoint)
 
 
 def ready(channel: Any, patience: Optional[float]) -> None:
@@ -131,6 +138,16 @@ def shielded(work: Callable[[], T]) -> T:
 
 def breathe() -> None:
     """Nothing: threads take turns by themselves."""
+
+
+def paced(steps: Generator[None, None, T]) -> T:
+    """Does what consists of many steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as e:
+            outcome: T = e.value
+            return outcome
 
 
 class Mailbox(Generic[T]):

@@ -88,7 +88,8 @@ def _upload(
     root = os.fsencode(os.path.realpath(path))
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _Upload(connection, codebase_id, root, options, about, on_progress).run()
+            walk = _flavor.paced(_walk.walk(root))
+            return _Upload(connection, codebase_id, walk, options, about, on_progress).run()
         except _walk.Changed as e:
             if attempt == _ATTEMPTS:
                 name = os.fsdecode(e.path)
@@ -104,7 +105,7 @@ class _Upload:
         self,
         connection: Connection,
         codebase_id: str,
-        root: bytes,
+        walk: _walk.Walk,
         options: cb.IngestOptions,
         about: About,
         on_progress: OnProgress,
@@ -114,7 +115,7 @@ class _Upload:
         self._options = options
         self._about = about
         self._on_progress = on_progress
-        self._walk = _walk.walk(root)
+        self._walk = walk
         # Lists that the server sent; None means that it will send no more.
         self._lists: _flavor.Mailbox[Optional[List[int]]] = _flavor.Mailbox()
         self._failure: Optional[BaseException] = None
@@ -163,8 +164,7 @@ class _Upload:
         for first in range(0, max(len(wanted), 1), _DIGEST_BATCH):
             batch = wanted[first : first + _DIGEST_BATCH]
             for index in batch:
-                known[index] = _walk.digest(walk.root, walk.entries[index])
-                _flavor.breathe()
+                known[index] = _flavor.paced(_walk.digest(walk.root, walk.entries[index]))
             last = first + _DIGEST_BATCH >= len(wanted)
             yield _walk.digests([known[index] for index in batch], last)
         missing = self._lists.get() or []
