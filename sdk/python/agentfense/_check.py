@@ -24,8 +24,7 @@ from typing import (
 
 from ._errors import InvalidConfigurationError, InvalidTypeError
 
-Path = Union[str, "os.PathLike[str]"]
-AnyPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 F = TypeVar("F", bound=Optional[Callable[..., object]])
 
 # The wire's integers.
@@ -87,7 +86,7 @@ def data(value: Union[str, bytes, bytearray, memoryview], name: str) -> bytes:
 
 
 def path(
-    value: AnyPath, name: str = "path", wanted: str = "a path (str, bytes or os.PathLike)"
+    value: Path, name: str = "path", wanted: str = "a path (str, bytes or os.PathLike)"
 ) -> bytes:
     """A path as the wire has it: bytes without a NUL."""
     try:
@@ -167,7 +166,7 @@ def argv(values: object, name: str) -> List[bytes]:
     ]
 
 
-def _argument(value: AnyPath, name: str) -> bytes:
+def _argument(value: Path, name: str) -> bytes:
     return path(value, name, "a str, bytes or os.PathLike")
 
 

@@ -12,8 +12,9 @@ import os
 import stat
 import uuid
 from dataclasses import dataclass
-from typing import IO, Iterator, Optional, Tuple, Union
+from typing import IO, Iterator, Optional, Tuple
 
+from . import _check
 from ._enums import Kind
 from ._errors import InvalidConfigurationError
 
@@ -57,12 +58,14 @@ def leads_outside(path: str, target: bytes) -> bool:
 class Directory:
     """One local directory. Close it, or use it in a ``with`` block."""
 
-    def __init__(self, path: "Union[str, os.PathLike[str]]") -> None:
+    def __init__(self, path: _check.Path) -> None:
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as e:
             why = (e.strerror or str(e)).lower()
-            raise InvalidConfigurationError(f"cannot use directory {path!s}: {why}") from None
+            raise InvalidConfigurationError(
+                f"cannot use directory {os.fsdecode(path)}: {why}"
+            ) from None
 
     def __enter__(self) -> "Directory":
         return self

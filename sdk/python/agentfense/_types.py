@@ -5,10 +5,11 @@ are text as :func:`os.fsdecode` gives it, so a name that is not UTF-8 survives
 the way there and back.
 """
 
-import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Dict, Iterable, List, Optional, Tuple, Union
+
+from . import _check
 
 # The enums belong to these types: modules import both from here.
 from ._enums import (
@@ -330,5 +331,4 @@ class ServerInfo:
     max_output_rate: int = 0
 
 
-Argument = Union[str, bytes, "os.PathLike[str]"]
-Command = Union[str, Iterable[Argument]]
+Command = Union[str, Iterable[_check.Path]]

@@ -45,7 +45,8 @@ def main() -> int:
         sandbox.spawn(map(str, ["echo", 1]), env=MappingProxyType({"A": "b"})).kill("TERM")
         sandbox.fork(labels=MappingProxyType({"a": "b"})).destroy()
         sandbox.write_file(here / "x", sandbox.read_file(here / "y"))
-        sandbox.commit([here])
+        sandbox.commit([here, b"x"])
+        sandbox.files.rename(b"x", here)
         session: SandboxSession
         with sandbox.session(env=os.environ) as session:
             code: int = session.exec("true", timeout=5).exit_code

@@ -11,7 +11,7 @@ from . import _flavor
 from ._apply import AsyncDeltaApply
 from ._delta import Paths
 from ._files import Content, OnProgress
-from ._object import AsyncSandboxObject, Path
+from ._object import AsyncSandboxObject
 from ._undo import attempt
 from .files import AsyncSandboxFiles
 
@@ -29,15 +29,15 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         return AsyncSandboxFiles(self)
 
     async def read_file(
-        self, path: Path, *, encoding: str = "utf-8", errors: str = "strict"
+        self, path: _check.Path, *, encoding: str = "utf-8", errors: str = "strict"
     ) -> str:
         return await self.files.read(path, encoding=encoding, errors=errors)
 
-    async def read_file_bytes(self, path: Path) -> bytes:
+    async def read_file_bytes(self, path: _check.Path) -> bytes:
         return await self.files.read_bytes(path)
 
     async def write_file(
-        self, path: Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
+        self, path: _check.Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
     ) -> t.FileInfo:
         """Writes text, bytes or an open binary file; missing directories are created.
 
@@ -45,7 +45,7 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         """
         return await self.files.write(path, content, mode=mode, on_progress=on_progress)
 
-    async def list_files(self, path: Path = "", recursive: bool = False) -> List[t.FileInfo]:
+    async def list_files(self, path: _check.Path = "", recursive: bool = False) -> List[t.FileInfo]:
         return await self.files.list(path, recursive)
 
     # The delta: what the sandbox changed.
@@ -109,7 +109,7 @@ class AsyncSandboxChanges(AsyncSandboxObject):
         return type(self)(self._client.another(), info, self._codebase, owns_sandbox=True)
 
     async def apply_to(
-        self, local_dir: Path, paths: Paths = None, *, force: bool = False
+        self, local_dir: _check.Path, paths: Paths = None, *, force: bool = False
     ) -> t.ApplyResult:
         """Applies the permitted changes to a local directory; the sandbox must run.
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import uuid
-from typing import AsyncIterator, Iterable, List, Optional, Union
+from typing import AsyncIterator, Iterable, List, Optional
 
 from .. import _check, _presets, _wire
 from .. import _methods as methods
@@ -18,7 +18,7 @@ from ._files import AsyncFileStream, Content, OnProgress, checked, pieces, size_
 _PAGE = 500
 
 
-def check_directory(path: "Union[str, os.PathLike[str]]") -> str:
+def check_directory(path: _check.Path) -> str:
     """The path as text; a ValueError if it is not a directory that can be read."""
     directory = os.fsdecode(_check.path(path))
     if not os.path.exists(directory):
@@ -108,7 +108,7 @@ class AsyncCodebaseCalls:
     async def upload_directory(
         self,
         codebase_id: str,
-        path: "Union[str, os.PathLike[str]]",
+        path: _check.Path,
         *,
         permissions: Optional[Iterable[t.RuleLike]] = None,
         ignore_patterns: Optional[Iterable[str]] = None,

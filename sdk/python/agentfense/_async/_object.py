@@ -1,14 +1,11 @@
 """What a sandbox object is: an id at a server, and what it owns there."""
 
-import os
-from typing import Optional, Union
+from typing import Optional
 
 from .. import _types as t
 from .._errors import SandboxNotFoundError
 from .._handle import Handle
 from .client import AsyncSandboxClient
-
-Path = Union[str, "os.PathLike[str]"]
 
 
 class AsyncSandboxObject(Handle):

@@ -9,7 +9,7 @@ from .._handle import Handle
 from .._work import Progress
 from . import _flavor
 from ._files import AsyncFileStream, AsyncFileWatch, Content, OnProgress
-from ._object import AsyncSandboxObject, Path
+from ._object import AsyncSandboxObject
 
 
 class AsyncSandboxFiles(Handle):
@@ -27,19 +27,21 @@ class AsyncSandboxFiles(Handle):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._sandbox.id}>"
 
-    async def read(self, path: Path, *, encoding: str = "utf-8", errors: str = "strict") -> str:
+    async def read(
+        self, path: _check.Path, *, encoding: str = "utf-8", errors: str = "strict"
+    ) -> str:
         _check.codec(encoding, errors)
         return (await self.read_bytes(path)).decode(encoding, errors)
 
-    async def read_bytes(self, path: Path) -> bytes:
+    async def read_bytes(self, path: _check.Path) -> bytes:
         return await self._sandbox._live().read_sandbox_file(self._sandbox.id, path)
 
-    def stream(self, path: Path) -> AsyncFileStream:
+    def stream(self, path: _check.Path) -> AsyncFileStream:
         """The content in pieces, for files of any size."""
         return self._sandbox._live().stream_sandbox_file(self._sandbox.id, path)
 
     async def read_into(
-        self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
+        self, path: _check.Path, file: IO[bytes], *, on_progress: OnProgress = None
     ) -> int:
         """Copies the content into an open binary file; returns how many bytes there were."""
         _check.writable(file, "file")
@@ -59,7 +61,7 @@ class AsyncSandboxFiles(Handle):
         return done
 
     async def write(
-        self, path: Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
+        self, path: _check.Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
     ) -> t.FileInfo:
         """Writes text, bytes, an open binary file or an iterable of bytes.
 
@@ -70,14 +72,14 @@ class AsyncSandboxFiles(Handle):
             self._sandbox.id, path, content, mode=mode, on_progress=on_progress
         )
 
-    async def list(self, path: Path = "", recursive: bool = False) -> List[t.FileInfo]:
+    async def list(self, path: _check.Path = "", recursive: bool = False) -> List[t.FileInfo]:
         return await self._sandbox._live().list_sandbox_files(self._sandbox.id, path, recursive)
 
-    async def stat(self, path: Path) -> t.FileInfo:
+    async def stat(self, path: _check.Path) -> t.FileInfo:
         """What is at the path; a symbolic link is not followed."""
         return await self._sandbox._live().stat_sandbox_file(self._sandbox.id, path)
 
-    async def exists(self, path: Path) -> bool:
+    async def exists(self, path: _check.Path) -> bool:
         """Whether the sandbox sees something there, be it a link that leads nowhere."""
         try:
             await self.stat(path)
@@ -85,18 +87,18 @@ class AsyncSandboxFiles(Handle):
             return False
         return True
 
-    async def remove(self, path: Path, recursive: bool = False) -> None:
+    async def remove(self, path: _check.Path, recursive: bool = False) -> None:
         """Removes a file or a directory, with ``recursive`` one that is not empty as well."""
         await self._sandbox._live().remove_sandbox_file(self._sandbox.id, path, recursive)
 
-    async def rename(self, path: Path, to: Path) -> None:
+    async def rename(self, path: _check.Path, to: _check.Path) -> None:
         """Renames a file or a directory; a file at ``to`` is replaced."""
         await self._sandbox._live().rename_sandbox_file(self._sandbox.id, path, to)
 
-    async def make_dir(self, path: Path) -> t.FileInfo:
+    async def make_dir(self, path: _check.Path) -> t.FileInfo:
         """Makes a directory and its missing parents; one that is there is no error."""
         return await self._sandbox._live().make_sandbox_directory(self._sandbox.id, path)
 
-    def watch(self, path: Path = "", recursive: bool = False) -> AsyncFileWatch:
+    def watch(self, path: _check.Path = "", recursive: bool = False) -> AsyncFileWatch:
         """Iterates over the changes below a directory as the sandbox makes them."""
         return self._sandbox._live().watch_sandbox_files(self._sandbox.id, path, recursive)

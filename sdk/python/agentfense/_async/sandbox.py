@@ -13,7 +13,6 @@ from ._cleanup import closed_on_failure, remove_all, remove_codebase
 from ._codebases import check_directory
 from ._commands import AsyncSandboxCommands
 from ._files import OnProgress
-from ._object import Path
 from ._undo import leave
 from .client import AsyncSandboxClient
 
@@ -42,7 +41,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
     @classmethod
     def from_local(
         cls: Type[S],
-        path: Path,
+        path: _check.Path,
         preset: Optional[str] = _presets.DEFAULT_PRESET,
         permissions: Optional[_presets.PermissionsLike] = None,
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,

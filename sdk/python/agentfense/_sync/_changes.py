@@ -12,7 +12,7 @@ from . import _flavor
 from ._apply import DeltaApply
 from ._delta import Paths
 from ._files import Content, OnProgress
-from ._object import SandboxObject, Path
+from ._object import SandboxObject
 from ._undo import attempt
 from .files import SandboxFiles
 
@@ -30,15 +30,15 @@ class SandboxChanges(SandboxObject):
         return SandboxFiles(self)
 
     def read_file(
-        self, path: Path, *, encoding: str = "utf-8", errors: str = "strict"
+        self, path: _check.Path, *, encoding: str = "utf-8", errors: str = "strict"
     ) -> str:
         return self.files.read(path, encoding=encoding, errors=errors)
 
-    def read_file_bytes(self, path: Path) -> bytes:
+    def read_file_bytes(self, path: _check.Path) -> bytes:
         return self.files.read_bytes(path)
 
     def write_file(
-        self, path: Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
+        self, path: _check.Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
     ) -> t.FileInfo:
         """Writes text, bytes or an open binary file; missing directories are created.
 
@@ -46,7 +46,7 @@ class SandboxChanges(SandboxObject):
         """
         return self.files.write(path, content, mode=mode, on_progress=on_progress)
 
-    def list_files(self, path: Path = "", recursive: bool = False) -> List[t.FileInfo]:
+    def list_files(self, path: _check.Path = "", recursive: bool = False) -> List[t.FileInfo]:
         return self.files.list(path, recursive)
 
     # The delta: what the sandbox changed.
@@ -110,7 +110,7 @@ class SandboxChanges(SandboxObject):
         return type(self)(self._client.another(), info, self._codebase, owns_sandbox=True)
 
     def apply_to(
-        self, local_dir: Path, paths: Paths = None, *, force: bool = False
+        self, local_dir: _check.Path, paths: Paths = None, *, force: bool = False
     ) -> t.ApplyResult:
         """Applies the permitted changes to a local directory; the sandbox must run.
 

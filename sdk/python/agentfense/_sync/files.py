@@ -10,7 +10,7 @@ from .._handle import Handle
 from .._work import Progress
 from . import _flavor
 from ._files import FileStream, FileWatch, Content, OnProgress
-from ._object import SandboxObject, Path
+from ._object import SandboxObject
 
 
 class SandboxFiles(Handle):
@@ -28,19 +28,21 @@ class SandboxFiles(Handle):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._sandbox.id}>"
 
-    def read(self, path: Path, *, encoding: str = "utf-8", errors: str = "strict") -> str:
+    def read(
+        self, path: _check.Path, *, encoding: str = "utf-8", errors: str = "strict"
+    ) -> str:
         _check.codec(encoding, errors)
         return (self.read_bytes(path)).decode(encoding, errors)
 
-    def read_bytes(self, path: Path) -> bytes:
+    def read_bytes(self, path: _check.Path) -> bytes:
         return self._sandbox._live().read_sandbox_file(self._sandbox.id, path)
 
-    def stream(self, path: Path) -> FileStream:
+    def stream(self, path: _check.Path) -> FileStream:
         """The content in pieces, for files of any size."""
         return self._sandbox._live().stream_sandbox_file(self._sandbox.id, path)
 
     def read_into(
-        self, path: Path, file: IO[bytes], *, on_progress: OnProgress = None
+        self, path: _check.Path, file: IO[bytes], *, on_progress: OnProgress = None
     ) -> int:
         """Copies the content into an open binary file; returns how many bytes there were."""
         _check.writable(file, "file")
@@ -60,7 +62,7 @@ class SandboxFiles(Handle):
         return done
 
     def write(
-        self, path: Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
+        self, path: _check.Path, content: Content, *, mode: int = 0, on_progress: OnProgress = None
     ) -> t.FileInfo:
         """Writes text, bytes, an open binary file or an iterable of bytes.
 
@@ -71,14 +73,14 @@ class SandboxFiles(Handle):
             self._sandbox.id, path, content, mode=mode, on_progress=on_progress
         )
 
-    def list(self, path: Path = "", recursive: bool = False) -> List[t.FileInfo]:
+    def list(self, path: _check.Path = "", recursive: bool = False) -> List[t.FileInfo]:
         return self._sandbox._live().list_sandbox_files(self._sandbox.id, path, recursive)
 
-    def stat(self, path: Path) -> t.FileInfo:
+    def stat(self, path: _check.Path) -> t.FileInfo:
         """What is at the path; a symbolic link is not followed."""
         return self._sandbox._live().stat_sandbox_file(self._sandbox.id, path)
 
-    def exists(self, path: Path) -> bool:
+    def exists(self, path: _check.Path) -> bool:
         """Whether the sandbox sees something there, be it a link that leads nowhere."""
         try:
             self.stat(path)
@@ -86,18 +88,18 @@ class SandboxFiles(Handle):
             return False
         return True
 
-    def remove(self, path: Path, recursive: bool = False) -> None:
+    def remove(self, path: _check.Path, recursive: bool = False) -> None:
         """Removes a file or a directory, with ``recursive`` one that is not empty as well."""
         self._sandbox._live().remove_sandbox_file(self._sandbox.id, path, recursive)
 
-    def rename(self, path: Path, to: Path) -> None:
+    def rename(self, path: _check.Path, to: _check.Path) -> None:
         """Renames a file or a directory; a file at ``to`` is replaced."""
         self._sandbox._live().rename_sandbox_file(self._sandbox.id, path, to)
 
-    def make_dir(self, path: Path) -> t.FileInfo:
+    def make_dir(self, path: _check.Path) -> t.FileInfo:
         """Makes a directory and its missing parents; one that is there is no error."""
         return self._sandbox._live().make_sandbox_directory(self._sandbox.id, path)
 
-    def watch(self, path: Path = "", recursive: bool = False) -> FileWatch:
+    def watch(self, path: _check.Path = "", recursive: bool = False) -> FileWatch:
         """Iterates over the changes below a directory as the sandbox makes them."""
         return self._sandbox._live().watch_sandbox_files(self._sandbox.id, path, recursive)

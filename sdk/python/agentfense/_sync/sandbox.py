@@ -14,7 +14,6 @@ from ._cleanup import closed_on_failure, remove_all, remove_codebase
 from ._codebases import check_directory
 from ._commands import SandboxCommands
 from ._files import OnProgress
-from ._object import Path
 from ._undo import leave
 from .client import SandboxClient
 
@@ -43,7 +42,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
     @classmethod
     def from_local(
         cls: Type[S],
-        path: Path,
+        path: _check.Path,
         preset: Optional[str] = _presets.DEFAULT_PRESET,
         permissions: Optional[_presets.PermissionsLike] = None,
         runtime: t.RuntimeType = t.RuntimeType.BWRAP,
