@@ -10,4 +10,6 @@ type Denial struct {
 	Verdict Verdict
 	// Hint is one line that says how to allow it.
 	Hint string
+	// Remedy is a rule that allows it; without a pattern there is none.
+	Remedy Rule
 }

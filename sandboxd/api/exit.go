@@ -1,6 +1,8 @@
 package api
 
 import (
+	"unicode/utf8"
+
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/agentfense/agentfense/policy"
@@ -20,9 +22,14 @@ func wireExit(status runtime.Status, rules []policy.Rule) *sandboxv1.ExecExit {
 func wireDenials(denials []policy.Denial, rules []policy.Rule) []*sandboxv1.Denial {
 	var wire []*sandboxv1.Denial
 	for _, d := range denials {
-		wire = append(wire, &sandboxv1.Denial{
+		w := &sandboxv1.Denial{
 			Operation: d.Operation, Path: []byte(d.Path), Rule: wireRule(d.Verdict, rules), Hint: valid(d.Hint),
-		})
+		}
+		// A pattern is text: a path that is none has no rule of its own.
+		if r := d.Remedy; r.Pattern != "" && utf8.ValidString(r.Pattern) {
+			w.Remedy = wireRules([]policy.Rule{r})[0]
+		}
+		wire = append(wire, w)
 	}
 	return wire
 }

@@ -82,7 +82,7 @@ func hint(rules []policy.Rule, d policy.Denial, e ebpf.Event) string {
 	}
 	r := allowing(rules, d, e)
 	said := fmt.Sprintf("a rule %s=%s@%d allows it", r.Pattern, r.Level, r.Priority)
-	if wide := widening(r, d); mayCreate(e) && d.Verdict.Level < policy.Write {
+	if wide := remedy(rules, d, e); wide != r {
 		said += fmt.Sprintf(" if the file exists, %s=%s@%d also if not", wide.Pattern, wide.Level, wide.Priority)
 	}
 	return said
@@ -127,6 +127,15 @@ func allowing(rules []policy.Rule, d policy.Denial, e ebpf.Event) policy.Rule {
 		if d.Verdict.Level == policy.Write || !inPlace(e) && !mayCreate(e) {
 			return widening(r, d)
 		}
+	}
+	return r
+}
+
+// remedy returns a rule that allows the operation whether the file exists or not.
+func remedy(rules []policy.Rule, d policy.Denial, e ebpf.Event) policy.Rule {
+	r := allowing(rules, d, e)
+	if mayCreate(e) && d.Verdict.Level < policy.Write {
+		return widening(r, d)
 	}
 	return r
 }

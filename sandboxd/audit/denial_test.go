@@ -124,6 +124,14 @@ func TestJudge(t *testing.T) {
 			if got := compiled(t, tt.preset, r).Decide(d.Path).Level; got < r.Level {
 				t.Errorf("with the rule %v, %s is %v", r, d.Path, got)
 			}
+			fix := remedy(pol.Rules(), d, tt.event)
+			after := compiled(t, tt.preset, fix)
+			if got := after.Decide(d.Path).Level; got < r.Level {
+				t.Errorf("with the remedy %v, %s is %v", fix, d.Path, got)
+			}
+			if beside := d.Path + ".new"; mayCreate(tt.event) && after.Decide(beside).Level != policy.Write {
+				t.Errorf("with the remedy %v, %s is no place for a new file", fix, beside)
+			}
 		})
 	}
 }

@@ -113,8 +113,8 @@ func (win *window) add(d policy.Denial, e ebpf.Event) {
 		win.more++
 		return
 	}
-	d.Hint = hint(win.watch.rules, d, e)
-	size := len(d.Path) + len(d.Hint)
+	d.Hint, d.Remedy = hint(win.watch.rules, d, e), remedy(win.watch.rules, d, e)
+	size := len(d.Path) + len(d.Hint) + len(d.Remedy.Pattern)
 	if d.Verdict.Rule != policy.NoRule {
 		size += len(win.watch.rules[d.Verdict.Rule].Pattern)
 	}

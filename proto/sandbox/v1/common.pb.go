@@ -363,7 +363,10 @@ type Denial struct {
 	// The rule that decided; absent where no rule matched.
 	Rule *RuleRef `protobuf:"bytes,3,opt,name=rule,proto3" json:"rule,omitempty"`
 	// One line that says how to allow it.
-	Hint          string `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`
+	Hint string `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`
+	// A rule that allows it, whether the file exists or not; absent where no text can
+	// name the path.
+	Remedy        *PermissionRule `protobuf:"bytes,5,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +427,13 @@ func (x *Denial) GetHint() string {
 		return x.Hint
 	}
 	return ""
+}
+
+func (x *Denial) GetRemedy() *PermissionRule {
+	if x != nil {
+		return x.Remedy
+	}
+	return nil
 }
 
 // RuleRef names one rule of a sandbox's policy.
@@ -584,12 +594,13 @@ const file_sandbox_v1_common_proto_rawDesc = "" +
 	"disk_bytes\x18d \x01(\x03R\tdiskBytes\x123\n" +
 	"\atimeout\x18e \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1f\n" +
 	"\voutput_rate\x18f \x01(\x03R\n" +
-	"outputRate\"w\n" +
+	"outputRate\"\xab\x01\n" +
 	"\x06Denial\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\fR\x04path\x12'\n" +
 	"\x04rule\x18\x03 \x01(\v2\x13.sandbox.v1.RuleRefR\x04rule\x12\x12\n" +
-	"\x04hint\x18\x04 \x01(\tR\x04hint\"\xa5\x01\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint\x122\n" +
+	"\x06remedy\x18\x05 \x01(\v2\x1a.sandbox.v1.PermissionRuleR\x06remedy\"\xa5\x01\n" +
 	"\aRuleRef\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x18\n" +
 	"\apattern\x18\x02 \x01(\tR\apattern\x126\n" +
@@ -645,12 +656,13 @@ var file_sandbox_v1_common_proto_depIdxs = []int32{
 	0, // 1: sandbox.v1.PermissionRule.permission:type_name -> sandbox.v1.Permission
 	8, // 2: sandbox.v1.ResourceLimits.timeout:type_name -> google.protobuf.Duration
 	6, // 3: sandbox.v1.Denial.rule:type_name -> sandbox.v1.RuleRef
-	0, // 4: sandbox.v1.RuleRef.permission:type_name -> sandbox.v1.Permission
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	3, // 4: sandbox.v1.Denial.remedy:type_name -> sandbox.v1.PermissionRule
+	0, // 5: sandbox.v1.RuleRef.permission:type_name -> sandbox.v1.Permission
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sandbox_v1_common_proto_init() }

@@ -117,6 +117,8 @@ class Denial:
     rule: Optional[RuleRef] = None
     # What would allow it, for a person or an agent to read.
     hint: str = ""
+    # A rule that would, to be looked at before it is used; None where there is none.
+    remedy: Optional[PermissionRule] = None
 
     def __str__(self) -> str:
         why = f" ({self.rule.text})" if self.rule else ""

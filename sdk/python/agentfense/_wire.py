@@ -165,7 +165,8 @@ def denials(messages: Iterable[common.Denial]) -> List[t.Denial]:
     for message in messages:
         path, rule = os.fsdecode(message.path), _rule_ref(message)
         hint = message.hint or _hint(message.operation, path, rule)
-        out.append(t.Denial(message.operation, path, rule, hint))
+        fix = rule_in(message.remedy) if message.HasField("remedy") else None
+        out.append(t.Denial(message.operation, path, rule, hint, fix))
     return out
 
 

@@ -48,3 +48,15 @@ def test_what_was_refused_is_streamed_too(endpoint, project):
         stream = sandbox.exec_stream("cat .env")
         list(stream)
         assert [d.path for d in stream.result.denials] == ["/.env"]
+
+
+def test_the_remedies_allow_what_was_refused(endpoint, project):
+    command = "cat .env && echo x > new && echo y >> main.py && rm -r src"
+    remedies = []
+    for _ in range(5):
+        with Sandbox.from_local(project, "agent-safe", permissions=remedies) as sandbox:
+            result = sandbox.run(command)
+        if result.success:
+            break
+        remedies += [denial.remedy for denial in result.denials]
+    assert result.success and 0 < len(remedies) < 5, (result, remedies)

@@ -14,27 +14,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gentfense/_gen/common.proto\x12\x12\x61gentfense.wire.v1\x1a\x1egoogle/protobuf/duration.proto\"\x07\n\x05\x45mpty\"\xa6\x01\n\x0ePermissionRule\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12-\n\x04type\x18\x02 \x01(\x0e\x32\x1f.agentfense.wire.v1.PatternType\x12\x32\n\npermission\x18\x03 \x01(\x0e\x32\x1e.agentfense.wire.v1.Permission\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x0e\n\x06preset\x18\x64 \x01(\t\"\xb6\x01\n\x0eResourceLimits\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x03\x12\x11\n\tcpu_quota\x18\x02 \x01(\x03\x12\x12\n\ncpu_shares\x18\x03 \x01(\x03\x12\x12\n\npids_limit\x18\x04 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x64 \x01(\x03\x12*\n\x07timeout\x18\x65 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0boutput_rate\x18\x66 \x01(\x03\"b\n\x06\x44\x65nial\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12)\n\x04rule\x18\x03 \x01(\x0b\x32\x1b.agentfense.wire.v1.RuleRef\x12\x0c\n\x04hint\x18\x04 \x01(\t\"\x7f\n\x07RuleRef\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x32\n\npermission\x18\x03 \x01(\x0e\x32\x1e.agentfense.wire.v1.Permission\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x0e\n\x06preset\x18\x05 \x01(\t\"(\n\nWindowSize\x12\x0c\n\x04\x63ols\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r*}\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n\x0fPERMISSION_NONE\x10\x01\x12\x13\n\x0fPERMISSION_VIEW\x10\x02\x12\x13\n\x0fPERMISSION_READ\x10\x03\x12\x14\n\x10PERMISSION_WRITE\x10\x04*u\n\x0bPatternType\x12\x1c\n\x18PATTERN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11PATTERN_TYPE_GLOB\x10\x01\x12\x1a\n\x16PATTERN_TYPE_DIRECTORY\x10\x02\x12\x15\n\x11PATTERN_TYPE_FILE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gentfense/_gen/common.proto\x12\x12\x61gentfense.wire.v1\x1a\x1egoogle/protobuf/duration.proto\"\x07\n\x05\x45mpty\"\xa6\x01\n\x0ePermissionRule\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12-\n\x04type\x18\x02 \x01(\x0e\x32\x1f.agentfense.wire.v1.PatternType\x12\x32\n\npermission\x18\x03 \x01(\x0e\x32\x1e.agentfense.wire.v1.Permission\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x0e\n\x06preset\x18\x64 \x01(\t\"\xb6\x01\n\x0eResourceLimits\x12\x14\n\x0cmemory_bytes\x18\x01 \x01(\x03\x12\x11\n\tcpu_quota\x18\x02 \x01(\x03\x12\x12\n\ncpu_shares\x18\x03 \x01(\x03\x12\x12\n\npids_limit\x18\x04 \x01(\x03\x12\x12\n\ndisk_bytes\x18\x64 \x01(\x03\x12*\n\x07timeout\x18\x65 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0boutput_rate\x18\x66 \x01(\x03\"\x96\x01\n\x06\x44\x65nial\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12)\n\x04rule\x18\x03 \x01(\x0b\x32\x1b.agentfense.wire.v1.RuleRef\x12\x0c\n\x04hint\x18\x04 \x01(\t\x12\x32\n\x06remedy\x18\x05 \x01(\x0b\x32\".agentfense.wire.v1.PermissionRule\"\x7f\n\x07RuleRef\x12\r\n\x05index\x18\x01 \x01(\x05\x12\x0f\n\x07pattern\x18\x02 \x01(\t\x12\x32\n\npermission\x18\x03 \x01(\x0e\x32\x1e.agentfense.wire.v1.Permission\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x0e\n\x06preset\x18\x05 \x01(\t\"(\n\nWindowSize\x12\x0c\n\x04\x63ols\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x01(\r*}\n\nPermission\x12\x1a\n\x16PERMISSION_UNSPECIFIED\x10\x00\x12\x13\n\x0fPERMISSION_NONE\x10\x01\x12\x13\n\x0fPERMISSION_VIEW\x10\x02\x12\x13\n\x0fPERMISSION_READ\x10\x03\x12\x14\n\x10PERMISSION_WRITE\x10\x04*u\n\x0bPatternType\x12\x1c\n\x18PATTERN_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11PATTERN_TYPE_GLOB\x10\x01\x12\x1a\n\x16PATTERN_TYPE_DIRECTORY\x10\x02\x12\x15\n\x11PATTERN_TYPE_FILE\x10\x03\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agentfense._gen.common_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _PERMISSION._serialized_start=718
-  _PERMISSION._serialized_end=843
-  _PATTERNTYPE._serialized_start=845
-  _PATTERNTYPE._serialized_end=962
+  _PERMISSION._serialized_start=771
+  _PERMISSION._serialized_end=896
+  _PATTERNTYPE._serialized_start=898
+  _PATTERNTYPE._serialized_end=1015
   _EMPTY._serialized_start=84
   _EMPTY._serialized_end=91
   _PERMISSIONRULE._serialized_start=94
   _PERMISSIONRULE._serialized_end=260
   _RESOURCELIMITS._serialized_start=263
   _RESOURCELIMITS._serialized_end=445
-  _DENIAL._serialized_start=447
-  _DENIAL._serialized_end=545
-  _RULEREF._serialized_start=547
-  _RULEREF._serialized_end=674
-  _WINDOWSIZE._serialized_start=676
-  _WINDOWSIZE._serialized_end=716
+  _DENIAL._serialized_start=448
+  _DENIAL._serialized_end=598
+  _RULEREF._serialized_start=600
+  _RULEREF._serialized_end=727
+  _WINDOWSIZE._serialized_start=729
+  _WINDOWSIZE._serialized_end=769
 # @@protoc_insertion_point(module_scope)

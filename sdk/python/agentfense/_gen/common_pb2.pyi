@@ -16,16 +16,18 @@ PERMISSION_VIEW: Permission
 PERMISSION_WRITE: Permission
 
 class Denial(_message.Message):
-    __slots__ = ["hint", "operation", "path", "rule"]
+    __slots__ = ["hint", "operation", "path", "remedy", "rule"]
     HINT_FIELD_NUMBER: _ClassVar[int]
     OPERATION_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     hint: str
     operation: str
     path: bytes
+    remedy: PermissionRule
     rule: RuleRef
-    def __init__(self, operation: _Optional[str] = ..., path: _Optional[bytes] = ..., rule: _Optional[_Union[RuleRef, _Mapping]] = ..., hint: _Optional[str] = ...) -> None: ...
+    def __init__(self, operation: _Optional[str] = ..., path: _Optional[bytes] = ..., rule: _Optional[_Union[RuleRef, _Mapping]] = ..., hint: _Optional[str] = ..., remedy: _Optional[_Union[PermissionRule, _Mapping]] = ...) -> None: ...
 
 class Empty(_message.Message):
     __slots__ = []
