@@ -219,7 +219,7 @@ func (i *Instance) end(reason error) {
 
 // kill ends every process of the sandbox. They may have ended by now.
 func (i *Instance) kill() {
-	i.group.Hurry(killPatience)
+	i.group.Hurry(killHurry)
 	_ = i.process.Kill()
 }
 

@@ -16,8 +16,8 @@ import (
 // errClosed means that the worker's end of the socket is gone.
 var errClosed = errors.New("worker closed its socket")
 
-// sendPatience is how long a worker may leave its socket full.
-const sendPatience = 5 * time.Second
+// sendPatience is how long a worker may leave its socket full, as killPatience.
+const sendPatience = 30 * time.Second
 
 // link is the daemon's end of a worker's socket. The worker is not trusted:
 // what is received is checked, and nothing waits for ever.

@@ -352,6 +352,39 @@ func TestKilledRunnerEndsItsCommandOnly(t *testing.T) {
 	}
 }
 
+// On a busy host a worker may wait for a CPU for seconds, as one does that is
+// stopped. That is no reason to end a sandbox.
+func TestAWorkerMayTakeSecondsToKill(t *testing.T) {
+	b := newBox(t)
+	b.file("a", "a")
+	i := b.start(policy.Plan{}, runtime.Limits{})
+	p, err := i.Exec(t.Context(), runtime.Command{Argv: []string{"/bin/sleep", "60"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := i.(*Instance).process
+	if err := worker.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-i.Done():
+		t.Fatalf("the sandbox has ended: %v", i.Reason())
+	case <-time.After(6 * time.Second):
+	}
+	if err := worker.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := p.Wait(t.Context()); err != nil || s.Signal != syscall.SIGKILL {
+		t.Errorf("Wait() = %+v, %v, want SIGKILL", s, err)
+	}
+	if out, _ := run(t, i, "echo alive", 10*time.Second); out != "alive\n" {
+		t.Errorf("after that: %q", out)
+	}
+}
+
 func TestCloseLeavesNothing(t *testing.T) {
 	b := newBox(t)
 	b.file("a", "a")

@@ -13,9 +13,13 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
-// killPatience is how long a killed tree may take to end before the sandbox is
-// ended instead.
-const killPatience = 5 * time.Second
+const (
+	// killPatience is how long a killed tree may take to end before the sandbox is
+	// ended instead. On a busy host a worker may wait that long for a CPU.
+	killPatience = 30 * time.Second
+	// killHurry is how long a sandbox in which something is ended does not yield.
+	killHurry = 5 * time.Second
+)
 
 // Process is one command in a sandbox.
 type Process struct {
@@ -254,7 +258,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // Kill ends the command and all that descends from it. Where that fails, the
 // whole sandbox ends.
 func (p *Process) Kill() error {
-	p.instance.group.Hurry(killPatience)
+	p.instance.group.Hurry(killHurry)
 	err := p.instance.tell(&worker.Kill{ID: p.id})
 	time.AfterFunc(killPatience, func() {
 		select {
@@ -285,7 +289,7 @@ func (p *Process) Interrupt(ctx context.Context, c runtime.Interruption) error {
 	}
 	p.interrupted = done
 	p.mu.Unlock()
-	p.instance.group.Hurry(killPatience)
+	p.instance.group.Hurry(killHurry)
 	err := p.instance.tell(&worker.Interrupt{ID: p.id, Number: uint32(c.Signal), Since: int64(c.Since), Mark: c.Mark})
 	if err != nil {
 		return err
