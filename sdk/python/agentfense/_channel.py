@@ -14,7 +14,7 @@ Option = Tuple[str, Union[int, str]]
 # One answer may be large: a diff, or the output of a command.
 _MAX_MESSAGE = 256 << 20
 
-OPTIONS: List[Option] = [
+_OPTIONS: List[Option] = [
     ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", _MAX_MESSAGE),
     # A server that was just started is found at once, not after a minute.
@@ -30,3 +30,14 @@ OPTIONS: List[Option] = [
 
 # A stream of answers is read by the thread that asks for it, by no other.
 SINGLE_THREADED: Option = ("SingleThreadedUnaryStream", 1)
+
+
+def options() -> List[Option]:
+    """Those of a new channel.
+
+    Channels with the same options share a connection, and the server takes a
+    connection for the user who opened it: a program that gave up its rights since
+    then gets one of its own.
+    """
+    caller = (os.geteuid(), os.getegid(), *os.getgroups())
+    return [*_OPTIONS, ("agentfense.caller", " ".join(map(str, caller)))]

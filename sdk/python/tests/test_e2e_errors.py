@@ -277,6 +277,36 @@ def test_a_socket_that_may_not_be_used(other):
     assert done.stdout.count(other.endpoint) == 4
 
 
+GIVES_UP_RIGHTS = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from agentfense import Sandbox, SandboxClient, SandboxNotFoundError
+with Sandbox.from_local(sys.argv[3], endpoint=sys.argv[2]) as sandbox:
+    os.setgroups([]); os.setegid(65534); os.seteuid(65534)
+    with SandboxClient(sys.argv[2]) as client:
+        assert client.list_sandboxes() == [] == client.list_codebases()
+        try:
+            client.get_sandbox(sandbox.id)
+        except SandboxNotFoundError:
+            print("not found")
+    os.seteuid(0)
+    assert [found.id for found in SandboxClient(sys.argv[2]).list_sandboxes()] == [sandbox.id]
+"""
+
+
+def test_who_gave_up_rights_calls_as_who_is_left(other, project):
+    path = other.endpoint[len("unix://") :]
+    os.chmod(os.path.dirname(path), 0o755)
+    os.chmod(path, 0o666)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", GIVES_UP_RIGHTS, SDK, other.endpoint, project],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "not found\n", done.stderr
+
+
 def watched(sandbox):
     with sandbox.files.watch() as watch:
         return next(watch)

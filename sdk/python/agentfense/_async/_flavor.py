@@ -26,7 +26,7 @@ import grpc
 import grpc.aio
 
 from .. import _check, _patience
-from .._channel import OPTIONS
+from .._channel import options
 from .._endpoint import Endpoint, reason
 from .._errors import SandboxError
 
@@ -55,8 +55,8 @@ def open_channel(target: str, secure: bool) -> Any:
         )
     _home[:] = [os.getpid()]
     if secure:
-        return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=OPTIONS)
-    return grpc.aio.insecure_channel(target, options=OPTIONS)
+        return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=options())
+    return grpc.aio.insecure_channel(target, options=options())
 
 
 def under_way(channel: Any) -> ContextManager[None]:

@@ -22,7 +22,7 @@ from typing import (
 import grpc
 
 from .. import _check, _endpoint, _fork
-from .._channel import OPTIONS, SINGLE_THREADED
+from .._channel import SINGLE_THREADED, options
 from .._endpoint import Endpoint
 from .._errors import InvalidTypeError
 
@@ -40,10 +40,10 @@ def owner() -> Tuple[int, Any]:
 
 
 def open_channel(target: str, secure: bool) -> Any:
-    options = [*OPTIONS, SINGLE_THREADED]
+    chosen = [*options(), SINGLE_THREADED]
     if secure:
-        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
-    return grpc.insecure_channel(target, options=options)
+        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=chosen)
+    return grpc.insecure_channel(target, options=chosen)
 
 
 def under_way(channel: Any) -> ContextManager[None]:
