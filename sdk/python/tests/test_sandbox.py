@@ -67,7 +67,7 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_stays(fake, api, projec
     monkeypatch.setattr("agentfense._walk.digest", deny)
     with pytest.raises(agentfense.UploadError, match="src/run.sh") as e:
         api.Sandbox.from_local(project, endpoint=fake.endpoint)
-    assert e.value.file_path.endswith("run.sh")
+    assert e.value.file_path.endswith("run.sh") and e.value.codebase_id == "cb_1"
     assert not fake.codebases
 
 

@@ -94,6 +94,9 @@ async def _upload(
                 name = os.fsdecode(e.path)
                 message = f"cannot read {name}: it keeps changing"
                 raise UploadError(message, codebase_id=codebase_id, file_path=name) from None
+        except UploadError as e:
+            e.codebase_id = codebase_id
+            raise
     raise AssertionError("not reached")
 
 
