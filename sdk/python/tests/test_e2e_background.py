@@ -85,10 +85,11 @@ def test_a_wait_that_times_out_does_nothing_to_the_process(sandbox):
 
 def test_a_timeout_of_the_command_kills_it(sandbox):
     process = sandbox.spawn("sleep 23456", timeout=0.5)
-    try:
-        assert process.wait(30).signal == 9
-    except agentfense.CommandTimeoutError as e:
-        assert e.timeout_seconds == 0.5
+    for read in (lambda: process.wait(30), lambda: list(sandbox.process(process.id))):
+        with pytest.raises(agentfense.CommandTimeoutError) as e:
+            read()
+        assert (e.value.command, e.value.timeout_seconds) == ("sleep 23456", 0.5)
+    assert process.exit_code == 137 and process.refresh().info.signal == 9
     assert gone(sandbox, "23456")
 
 
@@ -158,9 +159,10 @@ def test_the_end_of_the_block_kills(sandbox):
 def test_processes_end_with_their_sandbox(sandbox):
     process = sandbox.spawn("sleep 1000")
     sandbox.stop()
-    with pytest.raises(agentfense.SandboxError):
-        result = process.wait(30)
-        result.raise_on_error()
+    with pytest.raises(agentfense.ProcessNotFoundError) as e:
+        process.wait(30)
+    assert e.value.process_id == process.id
+    assert sandbox.processes() == [] == sandbox.start().processes()
 
 
 def test_output_that_nobody_reads_holds_the_command_and_not_the_client(sandbox):

@@ -152,8 +152,10 @@ def test_closing_ends_what_runs_in_it(sandbox):
 def test_sessions_end_with_their_sandbox(sandbox):
     session = sandbox.session()
     sandbox.stop()
-    with pytest.raises((agentfense.SessionError, agentfense.SandboxNotRunningError)):
+    with pytest.raises(agentfense.SessionClosedError, match="sandbox has stopped") as e:
         session.exec("true", timeout=30)
+    assert e.value.session_id == session.id
+    assert [(s.id, s.status) for s in sandbox.sessions()] == [(session.id, "closed")]
     session.close()
     with pytest.raises(agentfense.SandboxNotRunningError):
         sandbox.session()
@@ -162,9 +164,11 @@ def test_sessions_end_with_their_sandbox(sandbox):
 def test_an_idle_session_is_closed(sandbox):
     session = sandbox.session(idle_timeout=0.5)
     session.exec("true", timeout=30)
-    time.sleep(2)
-    with pytest.raises(agentfense.SessionError):
+    while session.refresh().status != "closed":
+        time.sleep(0.05)
+    with pytest.raises(agentfense.SessionClosedError, match="nobody used it") as e:
         session.exec("true", timeout=30)
+    assert e.value.session_id == session.id and session.info.closed_at.tzinfo is not None
 
 
 def test_concurrent_callers_queue(endpoint, project):
