@@ -22,12 +22,17 @@ type StateError struct {
 	Status Status
 	// Reason is why the sandbox is in that status, if that is known.
 	Reason string
+	// Startable says that a start is what is missing.
+	Startable bool
 }
 
 func (e *StateError) Error() string {
 	s := fmt.Sprintf("sandbox %s is %v", e.ID, e.Status)
 	if e.Reason != "" {
 		s += ": " + e.Reason
+	}
+	if e.Startable {
+		s += "; start it first"
 	}
 	return s
 }

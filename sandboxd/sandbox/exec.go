@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"syscall"
@@ -38,7 +39,11 @@ func (s *Sandbox) Run() (*Run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.run == nil {
-		return nil, s.stateError()
+		err := s.stateError()
+		if state, ok := errors.AsType[*StateError](err); ok {
+			state.Startable = state.Status == Pending || state.Status == Stopped
+		}
+		return nil, err
 	}
 	return &Run{s.run.inst, s, s.run}, nil
 }

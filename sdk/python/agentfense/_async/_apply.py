@@ -70,7 +70,8 @@ class AsyncDeltaApply:
                 conflicts.append(change)
         if conflicts:
             raise _conflict(
-                [c.path for c in conflicts], "changed in the directory as well; nothing was applied"
+                [c.path for c in conflicts],
+                "changed in the directory as well; nothing was applied, but force=True replaces it",
             )
         return planned
 

@@ -71,7 +71,8 @@ class DeltaApply:
                 conflicts.append(change)
         if conflicts:
             raise _conflict(
-                [c.path for c in conflicts], "changed in the directory as well; nothing was applied"
+                [c.path for c in conflicts],
+                "changed in the directory as well; nothing was applied, but force=True replaces it",
             )
         return planned
 
