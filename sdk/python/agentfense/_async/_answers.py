@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
 import grpc
 
 from .. import _fork
-from .._errors import ConnectionError
+from .._errors import ConnectionError, SandboxError
 from .._failure import About
 from .._handle import Handle
 from . import _flavor
@@ -51,6 +51,8 @@ class AsyncAnswers(Generic[Res]):
 
     async def __anext__(self) -> Res:
         _fork.check(self._pid)
+        if self._owner not in (None, _flavor.owner()):
+            raise SandboxError("this stream was begun in another event loop")
         async with self._turn:
             try:
                 return await (self._first() if self._call is None else self._next())
@@ -79,6 +81,8 @@ class AsyncAnswers(Generic[Res]):
             raise StopAsyncIteration
         if self.closed:
             self._call.cancel()
+        else:
+            self._connection.check_cut()
         try:
             answer: Res = await _flavor.read(self._call)
             return answer
@@ -100,8 +104,10 @@ class AsyncAnswers(Generic[Res]):
 
     async def aclose(self) -> None:
         self.closed = True
-        if self._call is not None and self._pid == os.getpid():
+        if self._owner == _flavor.owner():
             self._call.cancel()
+        elif self._owner is not None:
+            _flavor.let_go(self._call, self._owner)
 
     def __del__(self) -> None:
         if self._call is not None:

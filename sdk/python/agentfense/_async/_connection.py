@@ -1,8 +1,19 @@
 """One server: calls with a deadline, failures as exceptions of this package."""
 
+import contextlib
 import os
 from dataclasses import replace
-from typing import Any, AsyncIterator, ContextManager, Dict, List, Optional, TypeVar
+from typing import (
+    Any,
+    AsyncIterator,
+    ContextManager,
+    Dict,
+    Generator,
+    List,
+    Optional,
+    Tuple,
+    TypeVar,
+)
 
 import grpc
 
@@ -31,18 +42,11 @@ _inherited: List["_Channel"] = []
 
 
 class _Channel:
-    """A gRPC channel, its owner, and its calls by path."""
+    """A gRPC channel, and its calls by path."""
 
-    def __init__(self, owner: object, channel: Any) -> None:
-        self.owner = owner
-        self.pid = os.getpid()
+    def __init__(self, channel: Any) -> None:
         self.channel = channel
         self.calls: Dict[str, Any] = {}
-
-
-def _keep(channel: _Channel) -> None:
-    if channel.pid != os.getpid():
-        _inherited.append(channel)
 
 
 def _cut() -> SandboxError:
@@ -56,7 +60,8 @@ class AsyncConnection:
     def __init__(self, endpoint: Optional[_check.Path] = None, secure: bool = False) -> None:
         self.endpoint = _endpoint.resolve(endpoint)
         self.secure = _check.flag(secure, "secure")
-        self._channel: Optional[_Channel] = None
+        # Channels by their owners: event loops in several threads have one each.
+        self._channels: Dict[Tuple[int, Any], _Channel] = {}
         self._closed = False
         # Why nobody at the endpoint accepted a connection after the last failure,
         # if that was so.
@@ -89,7 +94,7 @@ class AsyncConnection:
         call = self._call("unary_unary", method)
         limit = _patience.left(None if timeout == NEVER else timeout or DEADLINE)
         try:
-            with self.under_way():
+            with self.under_way(), self._calling():
                 answer: Res = await call(request, timeout=limit)
         except grpc.RpcError as e:
             raise await self.error(e, about) from None
@@ -122,7 +127,8 @@ class AsyncConnection:
         """
 
         def begin() -> Any:
-            return self._call("unary_stream", method)(request, timeout=timeout)
+            with self._calling():
+                return self._call("unary_stream", method)(request, timeout=timeout)
 
         return AsyncAnswers(self, begin, about, lambda e: again or never_sent(e))
 
@@ -138,7 +144,8 @@ class AsyncConnection:
         await self.settle()
         try:
             call = self._call("stream_unary", method)
-            answer: Res = await _flavor.send_all(call, requests, timeout)
+            with self._calling():
+                answer: Res = await _flavor.send_all(call, requests, timeout)
         except grpc.RpcError as e:
             raise await self.error(e, about) from None
         except _flavor.CANCELLED:
@@ -152,7 +159,8 @@ class AsyncConnection:
         """A stream of requests and a stream of answers at the same time."""
 
         def begin() -> Any:
-            return _flavor.lasting(self._call("stream_stream", method)(requests))
+            with self._calling():
+                return _flavor.lasting(self._call("stream_stream", method)(requests))
 
         return AsyncAnswers(self, begin, about, lambda e: False)
 
@@ -160,27 +168,49 @@ class AsyncConnection:
         """A stream of requests and one of answers, each at its own pace."""
         await self.settle()
         call = self._call("stream_stream", method)
-        return _flavor.Duplex(call, lambda failed: self.error(failed, about))
+        with self._calling():
+            return _flavor.Duplex(call, lambda failed: self.error(failed, about))
 
     def under_way(self) -> ContextManager[None]:
         """Says that a call is under way."""
         return _flavor.under_way(self._open().channel)
 
     def _open(self) -> _Channel:
+        self.check_open()
+        owner = _flavor.owner()
+        current = self._channels.get(owner)
+        if current is None:
+            _fork.check_usable()
+            self._let_go()
+            made = _Channel(_flavor.open_channel(self.endpoint.target, self.secure))
+            # Another thread may have been faster.
+            current = self._channels.setdefault(owner, made)
+        return current
+
+    def _let_go(self) -> None:
+        """Forgets channels that cannot be used any more."""
+        for owner in list(self._channels):
+            if not _flavor.alive(owner):
+                channel = self._channels.pop(owner, None)
+                if channel is not None and owner[0] != os.getpid():
+                    _inherited.append(channel)
+
+    def check_open(self) -> None:
+        """An error once it is closed. An old gRPC would wait for ever then."""
         if self._closed:
             raise SandboxError(
                 "the client is closed, by close() or at the end of a with block:"
                 " its own, or that of its sandbox"
             )
-        owner = _flavor.owner()
-        current = self._channel
-        if current is None or current.owner != owner:
-            _fork.check_usable()
-            if current is not None:
-                _keep(current)
-            current = _Channel(owner, _flavor.open_channel(self.endpoint.target, self.secure))
-            self._channel = current
-        return current
+
+    @contextlib.contextmanager
+    def _calling(self) -> Generator[None, None, None]:
+        """Makes a call that close() was faster than, in another thread, the error of that."""
+        try:
+            yield
+        except ValueError:
+            self.check_open()
+            raise
 
     def _call(self, kind: str, method: Method[Any, Any]) -> Any:
         current = self._open()
@@ -217,10 +247,9 @@ class AsyncConnection:
     async def close(self) -> None:
         """Closes the channel; calls after that are errors. Closing twice is none."""
         self._closed = True
-        current, self._channel = self._channel, None
-        if current is None:
-            return
-        if current.owner == _flavor.owner():
+        current = self._channels.pop(_flavor.owner(), None)
+        self._let_go()
+        # What is left is of other loops, and closes when nobody holds it.
+        self._channels = {}
+        if current is not None:
             await current.channel.close()
-        else:
-            _keep(current)

@@ -43,6 +43,11 @@ def owner() -> Tuple[int, Any]:
     return os.getpid(), asyncio.get_running_loop()
 
 
+def alive(owner: Tuple[int, Any]) -> bool:
+    """Whether what that owner may use can still be used, be it elsewhere."""
+    return owner[0] == os.getpid() and not owner[1].is_closed()
+
+
 # The process that gRPC's asyncio part was first used in: it works in no other.
 _home: List[int] = []
 

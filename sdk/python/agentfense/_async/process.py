@@ -169,6 +169,7 @@ class AsyncProcess(Handle):
             raise
         if message is None:
             if stream.closed:
+                self._client._connection.check_cut()
                 raise SandboxError(f"process {self.id} was detached while it was read")
             await self.detach()
             # Another client took over if there was no exit.
@@ -222,6 +223,7 @@ class AsyncProcess(Handle):
 
     async def _attached(self) -> AsyncProcessStream:
         async with self._turn:
+            self._client._connection.check_open()
             stream = self._stream
             if stream is None or stream.closed or stream.owner != _flavor.owner():
                 stream = self._stream = await self._client._attach(self.id)

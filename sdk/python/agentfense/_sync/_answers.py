@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar
 import grpc
 
 from .. import _fork
-from .._errors import ConnectionError
+from .._errors import ConnectionError, SandboxError
 from .._failure import About
 from .._handle import Handle
 from . import _flavor
@@ -52,6 +52,8 @@ class Answers(Generic[Res]):
 
     def __next__(self) -> Res:
         _fork.check(self._pid)
+        if self._owner not in (None, _flavor.owner()):
+            raise SandboxError("this stream was begun in another event loop")
         with self._turn:
             try:
                 return (self._first() if self._call is None else self._next())
@@ -80,6 +82,8 @@ class Answers(Generic[Res]):
             raise StopIteration
         if self.closed:
             self._call.cancel()
+        else:
+            self._connection.check_cut()
         try:
             answer: Res = _flavor.read(self._call)
             return answer
@@ -101,8 +105,10 @@ class Answers(Generic[Res]):
 
     def close(self) -> None:
         self.closed = True
-        if self._call is not None and self._pid == os.getpid():
+        if self._owner == _flavor.owner():
             self._call.cancel()
+        elif self._owner is not None:
+            _flavor.let_go(self._call, self._owner)
 
     def __del__(self) -> None:
         if self._call is not None:

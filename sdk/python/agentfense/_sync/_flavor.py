@@ -39,6 +39,11 @@ def owner() -> Tuple[int, Any]:
     return os.getpid(), None
 
 
+def alive(owner: Tuple[int, Any]) -> bool:
+    """Whether what that owner may use can still be used."""
+    return owner[0] == os.getpid()
+
+
 def open_channel(target: str, secure: bool) -> Any:
     chosen = [*options(), SINGLE_THREADED]
     if secure:

@@ -170,6 +170,7 @@ class Process(Handle):
             raise
         if message is None:
             if stream.closed:
+                self._client._connection.check_cut()
                 raise SandboxError(f"process {self.id} was detached while it was read")
             self.detach()
             # Another client took over if there was no exit.
@@ -223,6 +224,7 @@ class Process(Handle):
 
     def _attached(self) -> ProcessStream:
         with self._turn:
+            self._client._connection.check_open()
             stream = self._stream
             if stream is None or stream.closed or stream.owner != _flavor.owner():
                 stream = self._stream = self._client._attach(self.id)
