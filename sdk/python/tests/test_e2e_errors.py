@@ -152,30 +152,6 @@ def test_resource_limit_exceeded(api, other, project):
     assert error.resource_type and error.limit == "2"
 
 
-def test_limits_of_a_sandbox_are_named(api, endpoint, project):
-    def refused(call):
-        with pytest.raises(agentfense.ResourceLimitExceededError) as e:
-            for _ in range(300):
-                call()
-        error = told(e.value, "LIMIT_EXCEEDED")
-        return error.resource_type, error.limit
-
-    def watch():
-        watches.append(sandbox.files.watch())
-        watches[-1].__enter__()
-
-    with api.Sandbox.from_local(project, resources=ResourceLimits(pids_limit=10)) as sandbox:
-        sandbox.spawn("for i in $(seq 40); do sleep 100 & done; wait")
-        assert refused(lambda: sandbox.run(["true"])) == ("pids", "10")
-        assert refused(sandbox.session) == ("pids", "10")
-    with api.Sandbox.from_local(project) as sandbox:
-        watches = []
-        assert refused(watch) == ("file-calls-per-sandbox", "32")
-        for begun in watches[:-1]:
-            begun.__exit__(None, None, None)
-        assert refused(sandbox.session) == ("sessions-per-sandbox", "64")
-
-
 def test_a_request_that_is_too_large(sandbox):
     for call in (
         lambda: sandbox.run("cat", input=b"x" * (17 << 20)),

@@ -114,3 +114,38 @@ def test_on_exec_commits_by_itself(api, local):
     sandbox.run("echo x > new", raise_on_error=True)
     with api.client() as client:
         assert client.download_file(sandbox.codebase_id, "new") == b"x\n"
+
+
+FILL = """
+import subprocess
+while True:
+    try:
+        subprocess.Popen(["sleep", "100"])
+    except OSError:
+        pass
+"""
+
+
+def test_limits_of_a_sandbox_are_named(api, endpoint, project):
+    def refused(call):
+        with pytest.raises(agentfense.ResourceLimitExceededError) as e:
+            for _ in range(300):
+                call()
+        assert e.value.reason == "LIMIT_EXCEEDED"
+        return e.value.resource_type, e.value.limit
+
+    def watch():
+        watches.append(sandbox.files.watch())
+        watches[-1].__enter__()
+
+    with api.Sandbox.from_local(project, resources=ResourceLimits(pids_limit=10)) as sandbox:
+        # A shell would wait for seconds with the place that a run leaves.
+        sandbox.spawn(["python3", "-c", FILL])
+        assert refused(lambda: sandbox.run(["true"])) == ("pids", "10")
+        assert refused(sandbox.session) == ("pids", "10")
+    with api.Sandbox.from_local(project) as sandbox:
+        watches = []
+        assert refused(watch) == ("file-calls-per-sandbox", "32")
+        for begun in watches[:-1]:
+            begun.__exit__(None, None, None)
+        assert refused(sandbox.session) == ("sessions-per-sandbox", "64")
