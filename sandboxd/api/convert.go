@@ -11,6 +11,7 @@ import (
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
 	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/runtime"
+	"github.com/agentfense/agentfense/sandboxd/runtime/docker"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 	"github.com/agentfense/agentfense/sandboxd/store"
 	"github.com/agentfense/agentfense/sandboxd/store/tree"
@@ -110,7 +111,7 @@ func (s *Server) wireSandbox(i sandbox.Info) *sandboxv1.Sandbox {
 		StartedAt:    stamp(i.Started),
 		StoppedAt:    stamp(i.Stopped),
 		ExpiresAt:    stamp(i.Expires),
-		Runtime:      sandboxv1.RuntimeType_RUNTIME_TYPE_BWRAP,
+		Runtime:      wireRuntime(i.Runtime),
 		Image:        i.Image,
 		Resources:    s.wireLimits(i.Limits),
 		CommitMode:   wireOf(commitModes, i.Mode),
@@ -128,6 +129,13 @@ func (s *Server) wireSandbox(i sandbox.Info) *sandboxv1.Sandbox {
 		w.Snapshot = i.Snapshot.String()
 	}
 	return w
+}
+
+func wireRuntime(name string) sandboxv1.RuntimeType {
+	if name == docker.Name {
+		return sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER
+	}
+	return sandboxv1.RuntimeType_RUNTIME_TYPE_BWRAP
 }
 
 func wireLosses(losses []host.Loss) []*sandboxv1.Loss {

@@ -124,7 +124,7 @@ func known(err error, a about) *failure {
 		return f
 	}
 	for _, try := range []func(error, about) *failure{
-		ofGRPC, ofStart, ofContext, ofSession, ofLoss, ofSandbox, ofDelta, ofCommand, ofPolicy, ofStore, ofSystem,
+		ofGRPC, ofRuntime, ofStart, ofContext, ofSession, ofLoss, ofSandbox, ofDelta, ofCommand, ofPolicy, ofStore, ofSystem,
 	} {
 		if f := try(err, a); f != nil {
 			return f
@@ -165,6 +165,19 @@ func ofLoss(err error, _ about) *failure {
 	}
 	return fail(codes.FailedPrecondition, ReasonLossNotAccepted, "%v", loss).
 		with(keyLoss, loss.Name).with(keyConsequence, loss.Consequence).with(keyFix, loss.Fix)
+}
+
+func ofRuntime(err error, _ about) *failure {
+	var unavailable *runtime.UnavailableError
+	var image *runtime.ImageError
+	switch {
+	case errors.As(err, &unavailable):
+		return fail(codes.FailedPrecondition, ReasonRuntimeMissing, "%v", unavailable).
+			with(keyRuntime, wireRuntime(unavailable.Runtime).String())
+	case errors.As(err, &image):
+		return fail(codes.FailedPrecondition, ReasonImageMissing, "%v", image).with(keyImage, image.Image)
+	}
+	return nil
 }
 
 func ofSandbox(err error, a about) *failure {

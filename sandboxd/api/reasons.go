@@ -39,6 +39,7 @@ const (
 	ReasonSandboxRunning    = "SANDBOX_RUNNING"     // sandbox_id, status
 	ReasonStartFailed       = "START_FAILED"        // sandbox_id
 	ReasonRuntimeMissing    = "RUNTIME_UNAVAILABLE" // runtime
+	ReasonImageMissing      = "IMAGE_UNAVAILABLE"   // image, sandbox_id
 	ReasonLossNotAccepted   = "LOSS_NOT_ACCEPTED"   // loss, consequence, fix, codebase_id or sandbox_id
 
 	// Commands.
@@ -87,6 +88,7 @@ const (
 	keyField     = "field"
 	keyStatus    = "status"
 	keyRuntime   = "runtime"
+	keyImage     = "image"
 	keyLoss      = "loss" // its name
 	keyFix       = "fix"
 	keyErrno     = "errno" // its name, as in errno(3)

@@ -3,13 +3,13 @@ package api
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 
 	"github.com/agentfense/agentfense/policy"
 	sandboxv1 "github.com/agentfense/agentfense/proto/sandbox/v1"
+	"github.com/agentfense/agentfense/sandboxd/runtime/docker"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 )
 
@@ -81,13 +81,12 @@ func (s *Server) params(ctx context.Context, req *sandboxv1.CreateSandboxRequest
 	if err != nil {
 		return p, err
 	}
-	switch req.GetRuntime() {
-	case sandboxv1.RuntimeType_RUNTIME_TYPE_UNSPECIFIED, sandboxv1.RuntimeType_RUNTIME_TYPE_BWRAP:
-	default:
-		return p, fail(codes.FailedPrecondition, ReasonRuntimeMissing, "this daemon has no runtime %s", strings.ToLower(strings.TrimPrefix(req.GetRuntime().String(), "RUNTIME_TYPE_"))).
-			with(keyRuntime, req.GetRuntime().String())
+	runtime, err := runtimeOf(req)
+	if err != nil {
+		return p, err
 	}
 	p = sandbox.Params{
+		Runtime:    runtime,
 		CodebaseID: cb.ID, Owner: c.UID, Labels: req.GetLabels(), Image: req.GetImage(),
 		Mode: sandbox.OnExec, RequestID: req.GetRequestId(),
 	}
@@ -124,6 +123,22 @@ func (s *Server) params(ctx context.Context, req *sandboxv1.CreateSandboxRequest
 	return p, errors.Join(checkLabels(p.Labels),
 		checkName("image", p.Image, maxLabelValue),
 		checkName("request_id", p.RequestID, maxRequestID))
+}
+
+// runtimeOf returns the name of the runtime that a request asks for; empty: the
+// usual one.
+func runtimeOf(req *sandboxv1.CreateSandboxRequest) (string, error) {
+	switch req.GetRuntime() {
+	case sandboxv1.RuntimeType_RUNTIME_TYPE_UNSPECIFIED, sandboxv1.RuntimeType_RUNTIME_TYPE_BWRAP:
+		return "", nil
+	case sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER:
+		if err := docker.CheckImage(req.GetImage()); err != nil {
+			return "", invalid("image", "%v", err)
+		}
+		return docker.Name, nil
+	}
+	return "", fail(codes.FailedPrecondition, ReasonRuntimeMissing, "this daemon has no runtime %v", req.GetRuntime()).
+		with(keyRuntime, req.GetRuntime().String())
 }
 
 // GetSandbox returns one sandbox.

@@ -91,18 +91,21 @@ func TestSandboxRequests(t *testing.T) {
 		code   codes.Code
 		reason string
 	}{
-		"no codebase":       {&sandboxv1.CreateSandboxRequest{}, codes.InvalidArgument, ReasonMissingField},
-		"unknown codebase":  {&sandboxv1.CreateSandboxRequest{CodebaseId: "cb_no"}, codes.NotFound, ReasonCodebaseNotFound},
-		"no level":          {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Permissions: []*sandboxv1.PermissionRule{{Pattern: "x"}}}, codes.InvalidArgument, ReasonInvalidRule},
-		"bad pattern":       {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Permissions: append(rules, &sandboxv1.PermissionRule{Pattern: "../x", Permission: 1})}, codes.InvalidArgument, ReasonInvalidRule},
-		"negative expiry":   {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, ExpiresIn: durationpb.New(-time.Second)}, codes.InvalidArgument, ReasonInvalidField},
-		"negative memory":   {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Resources: &sandboxv1.ResourceLimits{MemoryBytes: -1}}, codes.InvalidArgument, ReasonInvalidField},
-		"too little output": {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Resources: &sandboxv1.ResourceLimits{OutputRate: 1}}, codes.InvalidArgument, ReasonInvalidField},
-		"docker":            {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Runtime: sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER}, codes.FailedPrecondition, ReasonRuntimeMissing},
-		"commit mode":       {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, CommitMode: 9}, codes.InvalidArgument, ReasonInvalidField},
-		"an empty label":    {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Labels: map[string]string{"": "x"}}, codes.InvalidArgument, ReasonInvalidField},
-		"a long label":      {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Labels: map[string]string{"a": strings.Repeat("x", 2000)}}, codes.InvalidArgument, ReasonInvalidField},
-		"a long request":    {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, RequestId: strings.Repeat("x", 200)}, codes.InvalidArgument, ReasonInvalidField},
+		"no codebase":           {&sandboxv1.CreateSandboxRequest{}, codes.InvalidArgument, ReasonMissingField},
+		"unknown codebase":      {&sandboxv1.CreateSandboxRequest{CodebaseId: "cb_no"}, codes.NotFound, ReasonCodebaseNotFound},
+		"no level":              {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Permissions: []*sandboxv1.PermissionRule{{Pattern: "x"}}}, codes.InvalidArgument, ReasonInvalidRule},
+		"bad pattern":           {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Permissions: append(rules, &sandboxv1.PermissionRule{Pattern: "../x", Permission: 1})}, codes.InvalidArgument, ReasonInvalidRule},
+		"negative expiry":       {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, ExpiresIn: durationpb.New(-time.Second)}, codes.InvalidArgument, ReasonInvalidField},
+		"negative memory":       {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Resources: &sandboxv1.ResourceLimits{MemoryBytes: -1}}, codes.InvalidArgument, ReasonInvalidField},
+		"too little output":     {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Resources: &sandboxv1.ResourceLimits{OutputRate: 1}}, codes.InvalidArgument, ReasonInvalidField},
+		"docker":                {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Runtime: sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER, Image: "python:3"}, codes.FailedPrecondition, ReasonRuntimeMissing},
+		"no image":              {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Runtime: sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER}, codes.InvalidArgument, ReasonInvalidField},
+		"a hostile image":       {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Runtime: sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER, Image: "../x"}, codes.InvalidArgument, ReasonInvalidField},
+		"a runtime of tomorrow": {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Runtime: 9}, codes.FailedPrecondition, ReasonRuntimeMissing},
+		"commit mode":           {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, CommitMode: 9}, codes.InvalidArgument, ReasonInvalidField},
+		"an empty label":        {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Labels: map[string]string{"": "x"}}, codes.InvalidArgument, ReasonInvalidField},
+		"a long label":          {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, Labels: map[string]string{"a": strings.Repeat("x", 2000)}}, codes.InvalidArgument, ReasonInvalidField},
+		"a long request":        {&sandboxv1.CreateSandboxRequest{CodebaseId: cb, RequestId: strings.Repeat("x", 200)}, codes.InvalidArgument, ReasonInvalidField},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := f.CreateSandbox(ctxOf(t), tt.req)

@@ -25,6 +25,7 @@ import (
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
 	"github.com/agentfense/agentfense/sandboxd/host"
 	"github.com/agentfense/agentfense/sandboxd/ingest"
+	"github.com/agentfense/agentfense/sandboxd/runtime/docker"
 	"github.com/agentfense/agentfense/sandboxd/runtime/native"
 	"github.com/agentfense/agentfense/sandboxd/sandbox"
 	"github.com/agentfense/agentfense/sandboxd/session"
@@ -81,6 +82,7 @@ type daemon struct {
 	cgroups   *cgroup.Tree
 	views     *view.Manager
 	runtime   *native.Runtime
+	docker    *docker.Runtime
 	recorder  sandbox.Recorder
 	losses    []host.Loss
 	sandboxes *sandbox.Registry
@@ -231,7 +233,7 @@ func (d *daemon) openRuntime() error {
 		Toolchains: d.opt.Toolchains, Log: d.opt.Log,
 	})
 	d.onClose(d.runtime.Close)
-	return nil
+	return d.openDocker(program)
 }
 
 // cgroupName is the daemon's own: the same for the same state directory.
@@ -242,7 +244,8 @@ func (d *daemon) cgroupName() string {
 
 func (d *daemon) openSandboxes() (err error) {
 	d.sandboxes, err = sandbox.Open(sandbox.Config{
-		Dir: d.opt.StateDir, Store: d.store, Codebases: d.store, Views: viewAdapter{d.views}, Runtime: d.runtime, Recorder: d.recorder,
+		Dir: d.opt.StateDir, Store: d.store, Codebases: d.store, Views: viewAdapter{d.views},
+		Runtime: d.runtime, Others: map[string]sandbox.Other{docker.Name: d.docker}, Recorder: d.recorder,
 		MaxPerOwner: d.opt.MaxSandboxes, OutputRate: d.opt.MaxOutputRate, Losses: d.losses, Log: d.opt.Log,
 	})
 	if err == nil {

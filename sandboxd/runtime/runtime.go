@@ -49,6 +49,8 @@ type Spec struct {
 	// Disk is the root of a detached mount to use in Dir's place, for deltas
 	// with a limit; nil: none. It stays the caller's.
 	Disk *os.File
+	// Image is what the root of a container is made of; not of other runtimes.
+	Image string
 	// View is where the sandbox's view is mounted, in the daemon's namespace.
 	View string
 	// Plan says which places below /workspace can change.

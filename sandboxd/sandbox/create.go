@@ -13,6 +13,7 @@ import (
 	"github.com/agentfense/agentfense/policy"
 	"github.com/agentfense/agentfense/sandboxd/disk"
 	"github.com/agentfense/agentfense/sandboxd/host"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
 // newPrefix marks a state directory that is still being made.
@@ -55,7 +56,8 @@ func doneCreation(s *Sandbox) *creation {
 //
 // A [LimitError] means that the owner has too many, a [PlanError] that policy
 // and snapshot do not go together, a *policy.RuleError that a rule is wrong, a
-// [LossError] that this host cannot enforce what p asks for.
+// [LossError] that this host cannot enforce what p asks for, a
+// *runtime.UnavailableError that the runtime cannot be had now.
 func (r *Registry) Create(ctx context.Context, p Params) (*Sandbox, error) {
 	return r.once(ctx, requestKey{p.Owner, p.RequestID}, func() (*Sandbox, error) { return r.create(ctx, p) })
 }
@@ -102,6 +104,9 @@ func (r *Registry) create(ctx context.Context, p Params) (_ *Sandbox, err error)
 	if err := r.checkLosses(p); err != nil {
 		return nil, err
 	}
+	if err := r.available(ctx, p.Runtime); err != nil {
+		return nil, err
+	}
 	if err := r.reserve(p.Owner); err != nil {
 		return nil, err
 	}
@@ -141,6 +146,26 @@ func (r *Registry) create(ctx context.Context, p Params) (_ *Sandbox, err error)
 		return nil, err
 	}
 	return s, nil
+}
+
+// runtime returns the one with a name.
+func (r *Registry) runtime(name string) (runtime.Runtime, error) {
+	if name == "" {
+		return r.cfg.Runtime, nil
+	}
+	if other := r.cfg.Others[name]; other != nil {
+		return other, nil
+	}
+	return nil, &runtime.UnavailableError{Runtime: name, Err: errors.New("this daemon has none")}
+}
+
+// available returns an error if a runtime cannot be used now.
+func (r *Registry) available(ctx context.Context, name string) error {
+	rt, err := r.runtime(name)
+	if other, ok := rt.(Other); ok {
+		err = other.Available(ctx)
+	}
+	return err
 }
 
 // bounded reports whether the delta of a sandbox is to lie on a disk.

@@ -29,9 +29,11 @@ type Params struct {
 	Expires time.Time `json:"expires,omitzero"`
 	// IdleTimeout is after how long without use it is destroyed; zero means
 	// never.
-	IdleTimeout time.Duration  `json:"idle_timeout,omitempty"`
-	Image       string         `json:"image,omitempty"`
-	Limits      runtime.Limits `json:"limits"`
+	IdleTimeout time.Duration `json:"idle_timeout,omitempty"`
+	// Runtime is what starts it: empty, or the name of one in Config.Others.
+	Runtime string         `json:"runtime,omitempty"`
+	Image   string         `json:"image,omitempty"`
+	Limits  runtime.Limits `json:"limits"`
 	// Shares and quota as the client gave them are in Limits.
 	Mode CommitMode `json:"commit_mode"`
 	// RequestID makes creation idempotent for its owner; empty: it is not.

@@ -40,8 +40,15 @@ type View interface {
 	Release()
 }
 
-// Config is what a registry works with. All but MaxPerOwner, OutputRate, Losses
-// and Recorder is needed.
+// Other is a runtime that may come and go.
+type Other interface {
+	runtime.Runtime
+	// Available returns a [*runtime.UnavailableError] unless Start may succeed.
+	Available(context.Context) error
+}
+
+// Config is what a registry works with. All but Others, MaxPerOwner, OutputRate,
+// Losses and Recorder is needed.
 type Config struct {
 	// Dir is the state directory; sandboxes and trash are made below it.
 	Dir       string
@@ -49,6 +56,8 @@ type Config struct {
 	Codebases Codebases
 	Views     Views
 	Runtime   runtime.Runtime
+	// Others are runtimes that a sandbox gets only if it asks for them, by name.
+	Others map[string]Other
 	// Recorder may be nil: then nobody is told of denials.
 	Recorder Recorder
 	// MaxPerOwner caps the sandboxes of one owner, running or not; zero means

@@ -83,7 +83,11 @@ func (s *Sandbox) launch(ctx context.Context) (_ *running, err error) {
 		}
 		defer spec.Disk.Close()
 	}
-	if run.inst, err = s.reg.cfg.Runtime.Start(ctx, spec); err != nil {
+	rt, err := s.reg.runtime(info.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	if run.inst, err = rt.Start(ctx, spec); err != nil {
 		run.stopRecording()
 		return nil, err
 	}
@@ -108,6 +112,7 @@ func (s *Sandbox) spec(info Info, v View) runtime.Spec {
 	return runtime.Spec{
 		ID:     info.ID,
 		UID:    info.UID,
+		Image:  info.Image,
 		Dir:    filepath.Join(s.reg.cfg.Dir, sandboxesName, info.ID),
 		View:   v.Path(),
 		Plan:   s.plan,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -25,15 +26,19 @@ const (
 	NameSetup  = "setup"
 	NameInit   = "init"
 	NameRunner = "runner"
+	// NameContainer is the base name of the path that an engine executes.
+	NameContainer = "container"
 )
 
 // Main runs the stage that argv[0] names, and returns the exit code.
 func Main() int {
 	conn := NewConn(ControlFD)
 	var err error
-	switch os.Args[0] {
+	switch filepath.Base(os.Args[0]) {
 	case NameSetup:
 		err = setUp(conn)
+	case NameContainer:
+		err = setUpContainer(conn, filepath.Dir(os.Args[0]))
 	case NameInit:
 		err = serveInit(conn)
 	case NameRunner:
@@ -69,9 +74,18 @@ func setUp(conn *Conn) error {
 	if err := enterCgroups(tasks); err != nil {
 		return err
 	}
-	if err := mountAll(s, disk); err != nil {
+	if err := makePrivate(); err != nil {
 		return err
 	}
+	if err := mountAll(s, disk, s.Root+emptyDir); err != nil {
+		return err
+	}
+	return settle(s)
+}
+
+// settle enters the root, which has everything, gives all privileges away and
+// executes stage two.
+func settle(s *Setup) error {
 	if err := enter(s.Root); err != nil {
 		return err
 	}

@@ -42,7 +42,9 @@ type Message interface {
 }
 
 // Setup is all that stage one needs to know. Paths are the daemon's. The files
-// that come with it are the tasks files of cgroups to enter, and the disk.
+// that come with it are the tasks files of cgroups to enter, and the disk. In a
+// container there are no such paths; the files are the worker's program, the view
+// and, for an overlay, what is to be Dir: the last two as detached mounts.
 type Setup struct {
 	// Root is the mount point of the prepared root file system.
 	Root string

@@ -38,13 +38,14 @@ var emptied = []string{"acpi", "asound", "driver", "fs", "pressure", "scsi"}
 // readOnly parts of /proc are settings of the kernel.
 var readOnly = []string{"sys", "bus", "irq"}
 
+// makePrivate keeps mounts and unmounts from going in or out.
+func makePrivate() error {
+	return failed(StageMounts, "/", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+}
+
 // mountAll fills the prepared root with what each sandbox has of its own. It
-// works in the worker's own mount namespace, on the copy of the daemon's
-// mounts that the namespace was born with.
-func mountAll(s *Setup, disk int) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return failed(StageMounts, "/", err)
-	}
+// works in the worker's own mount namespace. Empty is a directory that stays so.
+func mountAll(s *Setup, disk int, empty string) error {
 	if s.Disk {
 		// Overlayfs takes no layers from a mount that is nowhere. It goes with
 		// the old root.
@@ -73,7 +74,7 @@ func mountAll(s *Setup, disk int) error {
 			return err
 		}
 	}
-	if err := maskProc(s.Root); err != nil {
+	if err := maskProc(s.Root, empty); err != nil {
 		return err
 	}
 	return mountWorkspace(s)
@@ -118,7 +119,7 @@ const emptyDir = "/var/empty"
 
 // maskProc hides what is not the sandbox's business. The null device and the
 // empty directory that cover it are the prepared root's, which is read-only.
-func maskProc(root string) error {
+func maskProc(root, empty string) error {
 	proc := root + "/proc/"
 	for _, name := range masked {
 		err := unix.Mount(root+"/dev/null", proc+name, "", unix.MS_BIND, "")
@@ -127,7 +128,7 @@ func maskProc(root string) error {
 		}
 	}
 	for _, name := range emptied {
-		err := unix.Mount(root+emptyDir, proc+name, "", unix.MS_BIND, "")
+		err := unix.Mount(empty, proc+name, "", unix.MS_BIND, "")
 		if err != nil && err != unix.ENOENT {
 			return failed(StageMounts, "/proc/"+name, err)
 		}

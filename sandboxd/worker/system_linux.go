@@ -99,6 +99,9 @@ func raiseLoopback() error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr); err != nil {
 		return err
 	}
+	if ifr.Uint16()&unix.IFF_UP != 0 {
+		return nil
+	}
 	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }

@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"sandboxd/disk":           {"sandboxd/host"},
 	"sandboxd/cgroup":         {"sandboxd/host", "sandboxd/runtime"},
 	"sandboxd/runtime/native": {"policy", "delta", "landlock/...", "sandboxd/host", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
-	"sandboxd/runtime/docker": {"policy", "delta", "landlock/...", "sandboxd/runtime", "sandboxd/cgroup", "sandboxd/worker"},
+	"sandboxd/runtime/docker": {"sandboxd/runtime", "sandboxd/runtime/native", "sandboxd/cgroup", "sandboxd/worker"},
 	"sandboxd/pipe":           {},
 	"sandboxd/session":        {"sandboxd/pipe", "sandboxd/runtime", "sandboxd/sandbox"},
 	"sandboxd/sandbox":        {"policy", "delta", "landlock", "sandboxd/disk", "sandboxd/host", "sandboxd/runtime", "sandboxd/store/...", "sandboxd/view"},
@@ -57,6 +57,7 @@ var owners = map[string][]string{
 	"github.com/cilium/ebpf":                 {"ebpf", "test"},
 	"github.com/containerd/cgroups/v3":       {"sandboxd/cgroup", "sandboxd/runtime/native"},
 	"github.com/opencontainers/runtime-spec": {"sandboxd/cgroup", "sandboxd/runtime/native"},
+	"github.com/moby/moby":                   {"sandboxd/runtime/docker", "test"},
 	"go.etcd.io/bbolt":                       {"sandboxd/store"},
 	"github.com/spf13/cobra":                 {"cmd"},
 	"google.golang.org/grpc":                 {"proto", "sandboxd/api", "sandboxd/daemon", "cmd", "bench", "test"},
@@ -128,7 +129,7 @@ func TestSmallBinariesLinkNoGRPCAndNoCgo(t *testing.T) {
 		for _, p := range packages(t, "-deps", "./cmd/"+cmd) {
 			for _, banned := range []string{
 				"google.golang.org", "net/http", "C", "runtime/cgo",
-				"github.com/seccomp/libseccomp-golang", "go.etcd.io/bbolt", "github.com/cilium/ebpf",
+				"github.com/seccomp/libseccomp-golang", "go.etcd.io/bbolt", "github.com/cilium/ebpf", "github.com/moby/moby",
 			} {
 				if within(p.ImportPath, banned) {
 					t.Errorf("%s links %s", cmd, p.ImportPath)

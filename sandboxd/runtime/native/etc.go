@@ -2,14 +2,12 @@ package native
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-)
 
-// userName is what the one user of every sandbox is called.
-const userName = "agent"
+	"github.com/agentfense/agentfense/sandboxd/worker"
+)
 
 // copiedFiles of the host's /etc hold nothing private and are small.
 var copiedFiles = []string{
@@ -24,15 +22,10 @@ var boundDirs = []string{"alternatives", "ssl/certs", "ca-certificates", "fonts"
 // makeEtc makes up an /etc: enough for programs to work, nothing of the host's
 // users, keys and services.
 func makeEtc(etc string, uid uint32) error {
-	for name, content := range map[string]string{
-		"passwd":        fmt.Sprintf("root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n%s:x:%d:%d:agent:/home/agent:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n", userName, uid, uid),
-		"group":         fmt.Sprintf("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n", userName, uid),
-		"hosts":         "127.0.0.1 localhost sandbox\n::1 localhost ip6-localhost ip6-loopback\n",
-		"hostname":      "sandbox\n",
-		"resolv.conf":   "",
-		"nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n",
-		"profile":       "",
-	} {
+	files := worker.EtcFiles(uid, "/bin/bash")
+	files["nsswitch.conf"] = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\nethers: files\nrpc: files\n"
+	files["profile"] = ""
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(etc, name), []byte(content), 0o644); err != nil {
 			return err
 		}

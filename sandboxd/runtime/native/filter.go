@@ -7,17 +7,23 @@ import (
 	"sync"
 
 	"github.com/agentfense/agentfense/landlock/seccomp"
+	"github.com/agentfense/agentfense/sandboxd/host"
+	"github.com/agentfense/agentfense/sandboxd/runtime"
 )
 
-// filters holds the seccomp programs that were compiled, by their groups. Its
+// Filters holds the seccomp programs that were compiled, by their groups. Its
 // zero value is ready to use.
-type filters struct {
+type Filters struct {
 	mu    sync.Mutex
 	ready map[string]seccomp.Program
 }
 
-func (f *filters) compile(groups []string) (seccomp.Program, error) {
-	groups = slices.Sorted(slices.Values(groups))
+// Compile returns the filter of a sandbox; none if it starts without.
+func (f *Filters) Compile(spec runtime.Spec) (seccomp.Program, error) {
+	if slices.Contains(spec.Lost, host.LossSeccomp) {
+		return nil, nil
+	}
+	groups := slices.Sorted(slices.Values(spec.Groups))
 	key := strings.Join(groups, ",")
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"sync"
 
 	"github.com/agentfense/agentfense/sandboxd/cgroup"
@@ -17,14 +16,14 @@ import (
 
 // Instance is one running sandbox.
 type Instance struct {
-	process *os.Process
-	link    *link
-	group   cgroup.Group
-	log     *slog.Logger
-	forget  func()
-	ready   chan error // one value: how the set-up went
-	over    bool       // it has that value; receive's own
-	done    chan struct{}
+	leader Leader
+	link   *link
+	group  cgroup.Group
+	log    *slog.Logger
+	forget func()
+	ready  chan error // one value: how the set-up went
+	over   bool       // it has that value; receive's own
+	done   chan struct{}
 	// ptmx opens terminals of the sandbox. It is set before ready.
 	ptmx *os.File
 
@@ -46,16 +45,28 @@ type call interface {
 
 var _ runtime.Instance = (*Instance)(nil)
 
-func newInstance(p *os.Process, conn *net.UnixConn, group cgroup.Group) *Instance {
+// Leader is the process that leads a sandbox, its worker. All others of the
+// sandbox end before it does.
+type Leader interface {
+	// Kill ends it. It may have ended by now.
+	Kill() error
+	// Wait returns when it has ended, and how.
+	Wait() (fmt.Stringer, error)
+}
+
+// Adopt returns the instance of a worker that has been started and waits for its
+// set-up on the other end of a socket. The instance owns all three, and deletes
+// the group once the leader has ended.
+func Adopt(l Leader, conn *net.UnixConn, group cgroup.Group, log *slog.Logger) *Instance {
 	i := &Instance{
-		process: p,
-		link:    &link{conn: conn},
-		group:   group,
-		log:     slog.New(slog.DiscardHandler),
-		forget:  func() {},
-		ready:   make(chan error, 1),
-		done:    make(chan struct{}),
-		calls:   map[uint32]call{},
+		leader: l,
+		link:   &link{conn: conn},
+		group:  group,
+		log:    log,
+		forget: func() {},
+		ready:  make(chan error, 1),
+		done:   make(chan struct{}),
+		calls:  map[uint32]call{},
 	}
 	received := make(chan struct{})
 	go func() {
@@ -66,12 +77,9 @@ func newInstance(p *os.Process, conn *net.UnixConn, group cgroup.Group) *Instanc
 	return i
 }
 
-// setUp tells the worker what to become and waits until it serves.
-func (i *Instance) setUp(ctx context.Context, s *worker.Setup, disk *os.File) error {
-	files := slices.Clone(i.group.Tasks())
-	if s.Disk {
-		files = append(files, disk)
-	}
+// SetUp tells the worker what to become and waits until it serves. The files stay
+// the caller's.
+func (i *Instance) SetUp(ctx context.Context, s *worker.Setup, files ...*os.File) error {
 	if err := i.link.send(s, files...); err != nil {
 		return err
 	}
@@ -220,12 +228,12 @@ func (i *Instance) end(reason error) {
 // kill ends every process of the sandbox. They may have ended by now.
 func (i *Instance) kill() {
 	i.group.Hurry(killHurry)
-	_ = i.process.Kill()
+	_ = i.leader.Kill()
 }
 
 // wait cleans up after the worker, and with it the whole sandbox, has ended.
 func (i *Instance) wait(received <-chan struct{}) {
-	state, err := i.process.Wait()
+	state, err := i.leader.Wait()
 	i.link.close()
 	<-received
 	closeFiles([]*os.File{i.ptmx})

@@ -55,7 +55,7 @@ func TestAWorkerMayTakeSecondsToKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker := i.(*Instance).process
+	worker := i.(*Instance).leader.(child)
 	if err := worker.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -22,11 +22,11 @@ func TestProcessesAreAlwaysLimited(t *testing.T) {
 		-1:                  runtime.DefaultPids + worker.Threads,
 		math.MinInt64:       runtime.DefaultPids + worker.Threads,
 	} {
-		if got := limitsOf(runtime.Spec{Limits: runtime.Limits{Pids: asked}}).Pids; got != want {
+		if got := LimitsOf(runtime.Spec{Limits: runtime.Limits{Pids: asked}}).Pids; got != want {
 			t.Errorf("a sandbox that asks for %d processes gets %d, want %d", asked, got, want)
 		}
 	}
-	if got := limitsOf(runtime.Spec{Lost: []string{host.LossPids}}).Pids; got != 0 {
+	if got := LimitsOf(runtime.Spec{Lost: []string{host.LossPids}}).Pids; got != 0 {
 		t.Errorf("with the loss accepted a sandbox gets %d processes, want no limit", got)
 	}
 }

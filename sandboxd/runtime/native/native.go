@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/agentfense/agentfense/landlock"
@@ -59,11 +58,8 @@ const defaultScratch = 4 << 30
 type Runtime struct {
 	cfg     Config
 	roots   *roots
-	filters filters
-
-	mu        sync.Mutex
-	closed    bool
-	instances map[*Instance]struct{}
+	filters Filters
+	fleet   Fleet
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)
@@ -73,7 +69,7 @@ func New(cfg Config) *Runtime {
 	if cfg.Scratch == 0 {
 		cfg.Scratch = defaultScratch
 	}
-	return &Runtime{cfg: cfg, roots: newRoots(cfg.Dir, cfg.Toolchains), instances: map[*Instance]struct{}{}}
+	return &Runtime{cfg: cfg, roots: newRoots(cfg.Dir, cfg.Toolchains)}
 }
 
 // Start starts a sandbox and returns when it accepts commands. The error names
@@ -81,49 +77,44 @@ func New(cfg Config) *Runtime {
 func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) (runtime.Instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	var filter seccomp.Program
-	if !slices.Contains(spec.Lost, host.LossSeccomp) {
-		var err error
-		if filter, err = r.filters.compile(spec.Groups); err != nil {
-			return nil, err
-		}
-	}
-	root, err := r.roots.acquire(rootKey{uid: spec.UID, output: hasOutput(spec.Plan)})
+	filter, err := r.filters.Compile(spec)
 	if err != nil {
 		return nil, err
 	}
-	if !spec.Plan.ReadOnly() {
-		dir := spec.Dir
-		if spec.Disk != nil {
-			dir = fmt.Sprintf("/proc/self/fd/%d", spec.Disk.Fd())
-		}
-		if err := freshWork(dir); err != nil {
-			return nil, err
-		}
-	}
-	group, err := r.cfg.Cgroups.New(spec.ID, limitsOf(spec))
+	root, err := r.roots.acquire(rootKey{uid: spec.UID, output: worker.HasOutput(spec.Plan.Writable)})
 	if err != nil {
 		return nil, err
 	}
-	i, err := spawn(r.cfg.Worker, group)
+	if err := FreshWork(spec); err != nil {
+		return nil, err
+	}
+	group, err := r.cfg.Cgroups.New(spec.ID, LimitsOf(spec))
+	if err != nil {
+		return nil, err
+	}
+	i, pid, err := spawn(r.cfg.Worker, group, r.cfg.Log.With("sandbox", spec.ID))
 	if err != nil {
 		return nil, errors.Join(err, group.Delete())
 	}
-	i.log = r.cfg.Log.With("sandbox", spec.ID)
-	if err := r.add(i); err != nil {
+	if err := r.fleet.Add(i); err != nil {
 		return nil, errors.Join(err, i.Close(ctx))
 	}
 	if spec.Born != nil {
-		spec.Born(i.process.Pid)
+		spec.Born(pid)
 	}
-	if err := i.setUp(ctx, r.setup(spec, root, filter), spec.Disk); err != nil {
+	setup, files := NewSetup(spec, filter, r.cfg.Scratch), slices.Clone(group.Tasks())
+	setup.Root = root
+	if setup.Disk {
+		files = append(files, spec.Disk)
+	}
+	if err := i.SetUp(ctx, setup, files...); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot start sandbox %s: %w", spec.ID, err), i.Close(context.WithoutCancel(ctx)))
 	}
 	return i, nil
 }
 
-// limitsOf returns what the sandbox's group is to enforce.
-func limitsOf(spec runtime.Spec) runtime.Limits {
+// LimitsOf returns what the sandbox's group is to enforce.
+func LimitsOf(spec runtime.Spec) runtime.Limits {
 	l := spec.Limits
 	if l.Pids <= 0 {
 		l.Pids = runtime.DefaultPids
@@ -143,15 +134,16 @@ func limitsOf(spec runtime.Spec) runtime.Limits {
 	return l
 }
 
-func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) *worker.Setup {
+// NewSetup returns the set-up of a sandbox's worker, but for its Root. Scratch is
+// that of Config.
+func NewSetup(spec runtime.Spec, filter seccomp.Program, scratch int64) *worker.Setup {
 	s := &worker.Setup{
-		Root:      root,
 		View:      spec.View,
 		Writable:  spec.Plan.Writable,
 		Protected: spec.Plan.Protected,
 		Files:     spec.Plan.Files,
 		UID:       spec.UID,
-		Scratch:   r.cfg.Scratch,
+		Scratch:   scratch,
 		Memory:    spec.Limits.Memory,
 		Filter:    string(filter),
 
@@ -166,10 +158,16 @@ func (r *Runtime) setup(spec runtime.Spec, root string, filter seccomp.Program) 
 	return s
 }
 
-// freshWork empties overlayfs's work directory, whose remains of an earlier,
+// FreshWork empties overlayfs's work directory, whose remains of an earlier,
 // volatile mount would forbid a new one. The upper keeps the delta.
-func freshWork(dir string) error {
-	work := dir + "/work"
+func FreshWork(spec runtime.Spec) error {
+	if spec.Plan.ReadOnly() {
+		return nil
+	}
+	work := spec.Dir + "/work"
+	if spec.Disk != nil {
+		work = fmt.Sprintf("/proc/self/fd/%d/work", spec.Disk.Fd())
+	}
 	if err := os.RemoveAll(work); err != nil {
 		return fmt.Errorf("cannot empty the overlay's work directory: %w", err)
 	}
@@ -179,30 +177,8 @@ func freshWork(dir string) error {
 	return nil
 }
 
-func (r *Runtime) add(i *Instance) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return runtime.ErrEnded
-	}
-	r.instances[i] = struct{}{}
-	i.forget = func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.instances, i)
-	}
-	return nil
-}
-
 // Close ends every sandbox, all at once, and unmounts what they shared.
 func (r *Runtime) Close() error {
-	r.mu.Lock()
-	r.closed = true
-	var wg sync.WaitGroup
-	for i := range r.instances {
-		wg.Go(func() { _ = i.Close(context.Background()) })
-	}
-	r.mu.Unlock()
-	wg.Wait()
+	r.fleet.Close()
 	return r.roots.close()
 }

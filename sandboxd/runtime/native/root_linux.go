@@ -5,26 +5,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/agentfense/agentfense/policy"
+	"github.com/agentfense/agentfense/sandboxd/worker"
 )
 
 // rootKey says which sandboxes can share a prepared root.
 type rootKey struct {
 	uid    uint32
 	output bool // /output leads to /workspace/output
-}
-
-func hasOutput(p policy.Plan) bool {
-	return slices.ContainsFunc(p.Writable, func(dir string) bool {
-		return dir == "/output" || strings.HasPrefix(dir, "/output/")
-	})
 }
 
 // roots prepares the part of a sandbox's root that is the same for all
@@ -85,7 +77,7 @@ func (r *roots) build(root string, key rootKey) error {
 		func() error { return makeDirs(root) },
 		func() error { return bindSystem(root) },
 		func() error { return bindToolchains(root, r.toolchains) },
-		func() error { return makeDevices(root) },
+		func() error { return worker.MakeDevices(root + "/dev") },
 		func() error { return makeEtc(root+"/etc", key.uid) },
 		func() error { return makeLinks(root, key) },
 	} {
@@ -219,33 +211,6 @@ func bindReadOnly(source, target string) error {
 	}
 	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return &os.PathError{Op: "move_mount", Path: source, Err: err}
-	}
-	return nil
-}
-
-// makeDevices makes the six devices that programs expect.
-func makeDevices(root string) error {
-	for _, d := range []struct {
-		name         string
-		major, minor uint32
-	}{
-		{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
-	} {
-		path := root + "/dev/" + d.name
-		if err := unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))); err != nil {
-			return &os.PathError{Op: "mknod", Path: path, Err: err}
-		}
-		if err := os.Chmod(path, 0o666); err != nil {
-			return err
-		}
-	}
-	for path, target := range map[string]string{
-		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1",
-		"stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx",
-	} {
-		if err := os.Symlink(target, root+"/dev/"+path); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package native
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -16,18 +17,18 @@ import (
 // made from inside the sandbox's group.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// spawn starts a worker that waits for its set-up. Where the group has a
+// spawn starts a worker that waits for its set-up, and returns its process id. Where the group has a
 // directory the worker is born in it; else it enters it by the group's tasks.
-func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
+func spawn(program *os.File, group cgroup.Group, log *slog.Logger) (*Instance, int, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
-		return nil, fmt.Errorf("cannot make the worker's socket: %w", err)
+		return nil, 0, fmt.Errorf("cannot make the worker's socket: %w", err)
 	}
 	defer theirs.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		ours.Close()
-		return nil, err
+		return nil, 0, err
 	}
 	defer null.Close()
 	// By its number in the child: there, ours may be another file's.
@@ -44,10 +45,15 @@ func spawn(program *os.File, group cgroup.Group) (*Instance, error) {
 	})
 	if err != nil {
 		ours.Close()
-		return nil, fmt.Errorf("cannot start a worker: %w", err)
+		return nil, 0, fmt.Errorf("cannot start a worker: %w", err)
 	}
-	return newInstance(process, ours, group), nil
+	return Adopt(child{process}, ours, group, log), process.Pid, nil
 }
+
+// child is a worker that the daemon started itself.
+type child struct{ *os.Process }
+
+func (c child) Wait() (fmt.Stringer, error) { return c.Process.Wait() }
 
 // socketPair returns the two ends of a worker's socket.
 func socketPair() (*net.UnixConn, *os.File, error) {

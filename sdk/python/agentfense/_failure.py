@@ -352,6 +352,7 @@ _BY_REASON: Dict[str, Build] = {
     "FILE_CHANGED": _file,
     "FILE_NOT_FOUND": _no_file,
     "FILE_UNREADABLE": _upload,
+    "IMAGE_UNAVAILABLE": _configuration,
     "LIMIT_EXCEEDED": _limit,
     "NOT_A_DIRECTORY": _no_directory,
     "NOT_A_FILE": _file,

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+NO_ENGINE = "unix:///nonexistent/docker.sock"
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
@@ -36,6 +37,8 @@ class Daemon:
             ],
             stderr=self._log,
             start_new_session=True,
+            # Whatever engine the machine has is not meant.
+            env={**os.environ, "DOCKER_HOST": os.environ.get("AGENTFENSE_TEST_DOCKER", NO_ENGINE)},
         )
         for _ in range(500):
             if self._process.poll() is not None or self._answers():

@@ -276,8 +276,8 @@ def test_limits(local):
     assert "Resource temporarily unavailable" in many.stderr
 
 
-def test_docker_is_not_there_yet(api, endpoint, project):
-    with pytest.raises(NotImplementedError, match="no runtime docker"):
+def test_without_an_engine_there_is_no_docker(api, endpoint, project):
+    with pytest.raises(NotImplementedError, match="not available.*install one"):
         api.Sandbox.from_local(project, runtime=RuntimeType.DOCKER, image="python:3.11-slim")
     with SandboxClient(endpoint) as client:
         assert client.list_codebases() == []

@@ -140,6 +140,7 @@ CASES = {
     "RENAME_IMPOSSIBLE": (9, {"path": "src"}, "FileError", {"errno": errno.EXDEV}),
     "INVALID_RULE": (3, {"rule": "[", "rule_index": "3"}, "InvalidConfigurationError", {}),
     "MISSING_FIELD": (3, {"field": "command"}, "InvalidConfigurationError", {}),
+    "IMAGE_UNAVAILABLE": (9, {"image": "x:1"}, "InvalidConfigurationError", {}),
     "RUNTIME_UNAVAILABLE": (9, {"runtime": "docker"}, "NotSupportedError", {}),
     "NOT_IMPLEMENTED": (12, {}, "NotSupportedError", {}),
     "COMMAND_ENDED": (9, {}, "SandboxError", {}),

@@ -212,28 +212,34 @@ def test_the_manual_way_names_calls_that_there_are():
             assert callable(getattr(agentfense.SandboxClient, node.attr))
 
 
-def test_docker_is_a_clear_error_for_now(here):
-    """This daemon has no docker runtime; the block is right, and nothing is left behind."""
-    with pytest.raises(agentfense.NotSupportedError, match="docker") as e:
-        run(
-            here,
-            """
-            from agentfense import Sandbox, RuntimeType, ResourceLimits
+DOCKER = """
+from agentfense import Sandbox, RuntimeType, ResourceLimits
 
-            with Sandbox.from_local(
-                "./my-project",
-                preset="agent-safe",
-                runtime=RuntimeType.DOCKER,
-                image="python:3.11-slim",
-                resources=ResourceLimits(
-                    memory_bytes=512 * 1024 * 1024,  # 512 MB
-                    pids_limit=100,
-                ),
-            ) as sandbox:
-                result = sandbox.run("pytest", timeout=300)
-            """,
-        )
+with Sandbox.from_local(
+    "./my-project",
+    preset="agent-safe",
+    runtime=RuntimeType.DOCKER,
+    image="python:3.11-slim",
+    resources=ResourceLimits(
+        memory_bytes=512 * 1024 * 1024,  # 512 MB
+        pids_limit=100,
+    ),
+) as sandbox:
+    result = sandbox.run("pytest", timeout=300)
+"""
+
+
+def test_docker_without_an_engine_is_a_clear_error(here):
+    with pytest.raises(agentfense.NotSupportedError, match="docker") as e:
+        run(here, DOCKER)
     assert e.value.reason == "RUNTIME_UNAVAILABLE"
+
+
+@pytest.mark.docker
+def test_docker(here):
+    (here / "my-project" / "test_x.py").write_text("def test_x():\n    assert True\n")
+    result = run(here, DOCKER)["result"]
+    assert result.exit_code == 0 and "1 passed" in result.stdout, result
 
 
 SESSION = """
