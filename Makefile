@@ -1,6 +1,6 @@
 # Every target is one line that calls scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help build gen gen-check fmt lint test test-root test-vm bench fuzz py ci
+.PHONY: help build gen gen-check fmt lint test test-root test-vm test-docker bench fuzz py ci
 
 help: ## this list
 	@scripts/help
@@ -28,6 +28,9 @@ test-root: ## tests with real mounts, namespaces and BPF; needs root
 
 test-vm: ## tests in stock Debian kernels under QEMU; needs root
 	@scripts/test-vm
+
+test-docker: ## tests of containers, with a dockerd of their own; needs root
+	@scripts/test-docker
 
 bench: ## every figure beside its baseline, in one table; needs root
 	@scripts/bench

@@ -201,10 +201,14 @@ func groups(t testing.TB, preset string) []string {
 // open starts a sandbox of a preset.
 func (d *daemon) open(codebase, preset string) string {
 	d.Helper()
-	sb, err := d.CreateSandbox(bound(d), &sandboxv1.CreateSandboxRequest{
+	req := &sandboxv1.CreateSandboxRequest{
 		CodebaseId: codebase, Permissions: presetRules(d, preset), SeccompGroups: groups(d, preset),
 		CommitMode: sandboxv1.CommitMode_COMMIT_MODE_MANUAL, Start: true,
-	})
+	}
+	if *image != "" {
+		req.Runtime, req.Image = sandboxv1.RuntimeType_RUNTIME_TYPE_DOCKER, *image
+	}
+	sb, err := d.CreateSandbox(bound(d), req)
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -97,14 +97,15 @@ var absolutePath = regexp.MustCompile(`(?:^|[\s=:,\x00])(/[^\s:,\x00]*)`)
 // known says that a path is the sandbox's own: it leads somewhere, as it is or
 // below a mount; or it is the host's as every sandbox may know it, programs and
 // the device that they lie on; or one of what lies behind /dev/shm and
-// /home/agent, and behind the workspace.
+// /home/agent, in a container behind what covers parts of /proc, and behind the
+// workspace.
 func known(path string) bool {
 	for _, mount := range []string{"", workspace, "/proc"} {
 		if unix.Lstat(mount+path, &unix.Stat_t{}) == nil {
 			return true
 		}
 	}
-	return slices.Contains([]string{"/shm", "/agent"}, path) ||
+	return slices.Contains([]string{"/shm", "/agent", "/null", "/empty"}, path) ||
 		regexp.MustCompile(`^(/usr/.*|/s?bin|/dev/[^/]+|/proc/self/fd/\d+|/autogroup-\d+)$`).MatchString(path)
 }
 

@@ -26,6 +26,8 @@ var (
 	update  = flag.Bool("update", false, "write the table of answers instead of comparing with it")
 	raceFor = flag.Duration("race-time", 2*time.Second, "how long races are run; the full run takes 60s")
 	only    = flag.String("zoo", "", "only probes that match")
+	image   = flag.String("image", "", "visit containers of this image, which has the programs of -tools")
+	toolsAt = flag.String("tools", "", "a directory to use for programs that sandboxes see, instead of a new one")
 )
 
 var presets = []string{"view-only", "read-only", "agent-safe", "development", "full-access"}
@@ -78,6 +80,9 @@ func TestNothingEscapes(t *testing.T) {
 // toolsDirectory lies outside of /tmp, over which each sandbox has its own.
 func toolsDirectory(t *testing.T) string {
 	t.Helper()
+	if *toolsAt != "" {
+		return *toolsAt
+	}
 	if err := os.MkdirAll("/opt", 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -152,17 +157,23 @@ func (d *daemon) visit(preset, sandbox string, o *outside) map[string]answer {
 	return answers
 }
 
-// compareTable compares with the table of all kernels, in which that of this
-// one, if there is one, replaces lines.
+// compareTable compares with the table of all kernels, in which those of this
+// one and of containers, if there are, replace lines.
 func compareTable(t *testing.T, got map[string]map[string]answer) {
 	t.Helper()
 	want, err := readTable("sandbox")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if own, err := readTable("sandbox-" + kernelVersion()); err == nil {
-		maps.Copy(want.rows, own.rows)
-		maps.Copy(want.reasons, own.reasons)
+	special := []string{"sandbox-" + kernelVersion()}
+	if *image != "" {
+		special = append(special, "sandbox-image")
+	}
+	for _, name := range special {
+		if own, err := readTable(name); err == nil {
+			maps.Copy(want.rows, own.rows)
+			maps.Copy(want.reasons, own.reasons)
+		}
 	}
 	different := map[string]bool{}
 	for _, preset := range presets {
