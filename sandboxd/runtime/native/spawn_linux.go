@@ -17,8 +17,9 @@ import (
 // made from inside the sandbox's group.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// spawn starts a worker that waits for its set-up, and returns its process id. Where the group has a
-// directory the worker is born in it; else it enters it by the group's tasks.
+// spawn starts a worker that waits for its set-up, and returns its process id.
+// Where the group has a directory the worker is born in it; else it enters it by
+// the group's tasks.
 func spawn(program *os.File, group cgroup.Group, log *slog.Logger) (*Instance, int, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
