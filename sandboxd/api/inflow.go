@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
 )
 
 // inflow bounds what the messages of each user hold in memory: those that are
@@ -114,10 +115,15 @@ func (c *countedConn) forget() {
 
 func (f *inflow) add(c *countedConn, n int64) { f.grow(c, n, &c.held) }
 
+// answerHead is what goes before a message: the heads of gRPC and of one frame.
+const answerHead = 5 + 9
+
 // answer counts an answer that is about to be sent.
-func (f *inflow) answer(c Caller, n int) {
-	if c.conn != nil {
-		f.grow(c.conn, int64(n), &c.conn.unread)
+func (f *inflow) answer(ctx context.Context, message any) {
+	c, err := caller(ctx)
+	m, ok := message.(proto.Message)
+	if err == nil && ok && c.conn != nil {
+		f.grow(c.conn, answerHead+int64(proto.Size(m)), &c.conn.unread)
 	}
 }
 
@@ -144,8 +150,9 @@ func (f *inflow) grow(c *countedConn, n int64, of *int64) {
 
 // exceeds reports whether a user holds more. Headers and calls that were broken
 // off are counted for as long as their connection has other calls, and answers
-// that were broken off for as long as it is there; so it looks first whether that much can be there at all. Live is as of the last garbage
-// collection, and so at least half of what there is.
+// that were broken off for as long as it is there; so it looks first whether that
+// much can be there at all. Live is as of the last garbage collection, and so at
+// least half of what there is.
 func (f *inflow) exceeds(u *received, limit int64) bool {
 	if u.held <= limit {
 		return false

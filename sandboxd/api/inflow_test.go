@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -14,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -133,6 +135,40 @@ func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes of answers are held", f.held())
 	}
 	f.until("room", func() bool { return f.held() < 1000 })
+}
+
+// Nor does reading a stream on the same connection pay for them.
+func TestAStreamPaysForNoOtherAnswer(t *testing.T) {
+	const size, window = 500_000, 64 << 10
+	f := withInflow(t, 64<<20, math.MaxInt64)
+	sb := f.sandbox()
+	// Given windows stay as they are.
+	conn, err := grpc.NewClient("unix://"+f.socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	unread, err := conn.NewStream(ctxOf(t), &grpc.StreamDesc{ServerStreams: true}, sandboxv1.SandboxService_Exec_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := &sandboxv1.ExecRequest{SandboxId: sb, Command: fmt.Sprintf("head -c %d /dev/zero", size)}
+	if err := errors.Join(unread.SendMsg(req), unread.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the answer", func() bool { held := f.held(); return held > size-2*window && held < size })
+	read, err := sandboxv1.NewSandboxServiceClient(conn).ExecStream(ctxOf(t), &sandboxv1.ExecRequest{SandboxId: sb, Command: fmt.Sprintf("head -c %d /dev/zero", 4*size)})
+	for err == nil {
+		_, err = read.Recv()
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	f.until("the stream's end", func() bool { return f.held() < size })
+	if held := f.held(); held < size-2*window {
+		t.Errorf("%d bytes are counted of an answer of %d that nobody reads", held, size)
+	}
 }
 
 // writing starts a file in the sandbox.

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 )
 
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
@@ -19,10 +18,8 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		return nil, err
 	}
 	resp, err = next(ctx, req)
-	// Of a stream only what its client reads is made.
-	if m, ok := resp.(proto.Message); ok && err == nil && ctx.Err() == nil {
-		c, _ := caller(ctx) // it was admitted
-		s.inflow.answer(c, proto.Size(m))
+	if err == nil && ctx.Err() == nil {
+		s.inflow.answer(ctx, resp)
 	}
 	return resp, err
 }
@@ -33,7 +30,19 @@ func (s *Server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerIn
 	if err := s.admit(ss.Context()); err != nil {
 		return err
 	}
-	return next(srv, ss)
+	return next(srv, &countedStream{ss, s.inflow})
+}
+
+// countedStream counts the answers of a stream: what is written of them must not
+// be taken for what is written of others.
+type countedStream struct {
+	grpc.ServerStream
+	flow *inflow
+}
+
+func (s *countedStream) SendMsg(m any) error {
+	s.flow.answer(s.Context(), m)
+	return s.ServerStream.SendMsg(m)
 }
 
 func (s *Server) admit(ctx context.Context) error {
