@@ -197,6 +197,7 @@ def test_destroy_is_idempotent(api, fake, sandbox):
     sandbox.destroy()
     sandbox.destroy()
     assert fake.names.count("DestroySandbox") == 1
+    assert sandbox.status == "stopped"
     with pytest.raises(agentfense.SandboxNotFoundError, match="destroyed"):
         sandbox.run("x")
 

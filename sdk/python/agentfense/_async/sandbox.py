@@ -1,10 +1,12 @@
 """A sandbox as an object: made from a directory or a codebase, gone after its with block."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from .. import _check, _presets, _requests, _wire
 from .. import _types as t
+from .._enums import SandboxStatus
 from .._errors import CodebaseNotFoundError
 from .._reduce import name_of
 from . import _flavor
@@ -232,6 +234,7 @@ class AsyncSandbox(AsyncSandboxCommands, AsyncSandboxChanges):
         if with_codebase:
             await self._client.delete_codebase(self.codebase_id)
         self._destroyed = True
+        self._info = replace(self._info, status=SandboxStatus.STOPPED)
         await self._client.close()
 
     async def __aenter__(self: S) -> S:

@@ -2,10 +2,12 @@
 """A sandbox as an object: made from a directory or a codebase, gone after its with block."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any, Awaitable, Callable, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from .. import _check, _presets, _requests, _wire
 from .. import _types as t
+from .._enums import SandboxStatus
 from .._errors import CodebaseNotFoundError
 from .._reduce import name_of
 from . import _flavor
@@ -233,6 +235,7 @@ class Sandbox(SandboxCommands, SandboxChanges):
         if with_codebase:
             self._client.delete_codebase(self.codebase_id)
         self._destroyed = True
+        self._info = replace(self._info, status=SandboxStatus.STOPPED)
         self._client.close()
 
     def __enter__(self: S) -> S:
