@@ -37,7 +37,8 @@ def options() -> List[Option]:
 
     Channels with the same options share a connection, and the server takes a
     connection for the user who opened it: a program that gave up its rights since
-    then gets one of its own.
+    then gets one of its own. So does a forked child, for that of its parent may be
+    of no use to it.
     """
-    caller = (os.geteuid(), os.getegid(), *os.getgroups())
+    caller = (os.getpid(), os.geteuid(), os.getegid(), *os.getgroups())
     return [*_OPTIONS, ("agentfense.caller", " ".join(map(str, caller)))]
