@@ -38,7 +38,7 @@ func TestSandboxesStandBehindTheDaemon(t *testing.T) {
 	if status, _ := os.ReadFile("/proc/self/status"); capable(string(status), unix.CAP_SYS_RESOURCE) {
 		least += 500
 	}
-	out, _ := run(t, i, "for n in 500 499 1 0 -1 -17 -1000; do echo $n > /proc/self/oom_score_adj; echo $n > /proc/self/oom_adj; done 2>/dev/null; cat /proc/self/oom_score_adj", 0)
+	out, _ := run(t, i, "for n in 500 499 1 0 -1 -17 -1000; do /bin/echo $n > /proc/$$/oom_score_adj; /bin/echo $n > /proc/$$/oom_adj; done 2>/dev/null; cat /proc/$$/oom_score_adj", 0)
 	if n, err := strconv.Atoi(strings.TrimSpace(out)); err != nil || n < least {
 		t.Errorf("a sandbox that wants to be killed last has %q, want at least %d", out, least)
 	}
